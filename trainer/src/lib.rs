@@ -1,1 +1,5 @@
 //! See README.md.
+
+pub mod config;
+pub mod schedule;
+pub mod sites;
