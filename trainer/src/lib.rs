@@ -1,5 +1,8 @@
 //! See README.md.
 
+pub mod atomic_file;
 pub mod config;
+pub mod metrics;
+pub mod run_dir;
 pub mod schedule;
 pub mod sites;

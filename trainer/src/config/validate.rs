@@ -9,11 +9,21 @@ use super::{Config, ConfigError, Origin, Problem, TrajectorySamples};
 const MAX_VOCABULARY: usize = 1 << 16;
 /// All latents of a head stay on chip in the latent attention kernel.
 const MAX_LATENTS_PER_LAYER: usize = 64;
+/// Far beyond any decoder; a damaged file is not taken at its word.
+const MAX_LAYERS: usize = 1024;
 /// Token, latent and element indices are 32-bit in the kernels.
 const MAX_EXTENT: usize = 1 << 24;
 
 impl Config {
-    /// Checks every value, alone and against the others. `origins` says where keys were written.
+    /// Checks every value, alone and against the others.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with every problem found.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.validate(&BTreeMap::new())
+    }
+
+    /// As [`Config::check`]; `origins` says where keys were written.
     pub(super) fn validate(&self, origins: &BTreeMap<String, Origin>) -> Result<(), ConfigError> {
         let mut checks = Checks {
             origins,
@@ -33,7 +43,6 @@ impl Config {
         let m = &self.model;
         for (key, value) in [
             ("model.dim", m.dim),
-            ("model.layers", m.layers),
             ("model.heads", m.heads),
             ("model.max_seq_len", m.max_seq_len),
             ("model.window", m.window),
@@ -43,6 +52,12 @@ impl Config {
             let fits = (1..=MAX_EXTENT).contains(&value);
             c.require(fits, key, value, format!("1 to {MAX_EXTENT}"));
         }
+        c.require(
+            (1..=MAX_LAYERS).contains(&m.layers),
+            "model.layers",
+            m.layers,
+            format!("1 to {MAX_LAYERS}"),
+        );
         c.require(
             m.ffn_dim <= MAX_EXTENT,
             "model.ffn_dim",
