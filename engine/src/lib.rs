@@ -1,1 +1,27 @@
-//! See README.md.
+//! Devices, raw buffers and the operations that a Latent Thought Model is made of.
+//!
+//! * [`Buffer`]: a typed range of device memory, cheap to clone and to slice.
+//! * [`Device`]: allocates, copies and runs the operations of [`Ops`].
+//! * [`ops`]: one argument structure per operation, which states its shapes and checks them,
+//!   so that every backend refuses the same wrong calls with the same words.
+//! * [`cpu`]: the reference implementation, in f32.
+//!
+//! Nothing here knows of models, tapes or files.
+
+mod buffer;
+pub mod cpu;
+mod device;
+mod dtype;
+mod error;
+pub mod ops;
+pub mod philox;
+pub mod rope;
+
+pub use buffer::{Allocation, Buffer, DeviceId};
+pub use device::{Device, DeviceExt, DeviceKind, open};
+pub use dtype::{DType, Element};
+pub use error::Error;
+pub use ops::Ops;
+
+/// Result of every fallible call of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,14 @@
+//! The operations, one file each: how it is recorded, its forward step, its one backward.
+
+pub(crate) mod add;
+mod embedding;
+mod latent_attention;
+mod linear;
+mod linear_cross_entropy;
+mod rms_norm;
+mod swiglu;
+mod window_attention;
+
+pub use latent_attention::LatentAttentionArgs;
+pub use linear::LinearArgs;
+pub use linear_cross_entropy::{LinearCrossEntropyArgs, Losses};

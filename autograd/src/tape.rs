@@ -1,0 +1,148 @@
+//! The record of a computation.
+
+use ltm_engine::DType;
+
+use crate::backward::Backward;
+use crate::planner::plan;
+use crate::step::Step;
+use crate::{Error, Program, Result};
+
+/// A value on a tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Var(pub(crate) usize);
+
+/// What happens to the buffer that receives the gradient of an external value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GradientMode {
+    /// The gradient replaces the contents.
+    Overwrite,
+    /// The gradient is added to the contents, as for weights over many passes.
+    Add,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct VarInfo {
+    pub(crate) dtype: DType,
+    pub(crate) len: usize,
+    pub(crate) external: bool,
+    /// Whether a gradient with respect to some external value flows through this one.
+    pub(crate) needs_gradient: bool,
+    /// For an external value: where its gradient goes.
+    pub(crate) gradient: Option<(Var, GradientMode)>,
+}
+
+/// An operation as recorded: its forward step, and how to derive its backward.
+pub(crate) trait Operation: Step {
+    /// Emits the backward steps. Called only if a gradient reaches the output.
+    fn backward(&self, backward: &mut Backward<'_>) -> Result<()>;
+
+    /// The forward step by itself.
+    fn forward(&self) -> Box<dyn Step>;
+}
+
+/// A list of operations, in the order in which they will run.
+#[derive(Debug, Default)]
+pub struct Tape {
+    pub(crate) vars: Vec<VarInfo>,
+    pub(crate) operations: Vec<Box<dyn Operation>>,
+}
+
+impl Tape {
+    /// An empty tape.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A value whose buffer the caller binds, and of which no gradient is wanted.
+    pub fn constant(&mut self, dtype: DType, len: usize) -> Var {
+        self.push(VarInfo { dtype, len, external: true, needs_gradient: false, gradient: None })
+    }
+
+    /// An f32 value whose buffer the caller binds, with a gradient. Returns the value and its
+    /// gradient, which is an external value of the same length.
+    pub fn variable(&mut self, len: usize, mode: GradientMode) -> (Var, Var) {
+        let gradient = self.constant(DType::F32, len);
+        let value = self.push(VarInfo {
+            dtype: DType::F32,
+            len,
+            external: true,
+            needs_gradient: true,
+            gradient: Some((gradient, mode)),
+        });
+        (value, gradient)
+    }
+
+    /// Elements of a value.
+    pub fn len(&self, var: Var) -> usize {
+        self.vars[var.0].len
+    }
+
+    /// True before anything was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.vars.is_empty()
+    }
+
+    /// A value that the program owns; the result of operations on `inputs`.
+    pub(crate) fn intermediate(&mut self, len: usize, inputs: &[Var]) -> Var {
+        let needs_gradient = inputs.iter().any(|v| self.vars[v.0].needs_gradient);
+        self.push(VarInfo {
+            dtype: DType::F32,
+            len,
+            external: false,
+            needs_gradient,
+            gradient: None,
+        })
+    }
+
+    pub(crate) fn needs_gradient(&self, var: Var) -> bool {
+        self.vars[var.0].needs_gradient
+    }
+
+    pub(crate) fn expect(
+        &self,
+        op: &'static str,
+        what: &'static str,
+        var: Var,
+        expected: usize,
+    ) -> Result<()> {
+        let found = self.len(var);
+        if found == expected { Ok(()) } else { Err(Error::Extent { op, what, found, expected }) }
+    }
+
+    /// The buffer into which an operation adds the gradient of an external weight.
+    pub(crate) fn weight_gradient(
+        &self,
+        op: &'static str,
+        what: &'static str,
+        var: Var,
+    ) -> Result<Option<Var>> {
+        match self.vars[var.0].gradient {
+            None => Ok(None),
+            Some((gradient, GradientMode::Add)) => Ok(Some(gradient)),
+            Some((_, GradientMode::Overwrite)) => Err(Error::Mode { op, what }),
+        }
+    }
+
+    pub(crate) fn push(&mut self, info: VarInfo) -> Var {
+        self.vars.push(info);
+        Var(self.vars.len() - 1)
+    }
+
+    /// Derives the backward pass and lays out memory. Losses are the sources of gradients.
+    ///
+    /// # Errors
+    /// If an operation cannot deliver a gradient as it was asked for.
+    pub fn finish(mut self) -> Result<Program> {
+        let mut steps: Vec<Box<dyn Step>> =
+            self.operations.iter().map(|operation| operation.forward()).collect();
+        let forward = steps.len();
+        let operations = std::mem::take(&mut self.operations);
+        let mut backward = Backward::new(&mut self.vars);
+        for operation in operations.iter().rev() {
+            operation.backward(&mut backward)?;
+        }
+        steps.extend(backward.into_steps());
+        let layout = plan(&self.vars, &steps);
+        Ok(Program::new(self.vars, steps, forward, layout))
+    }
+}

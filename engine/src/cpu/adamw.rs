@@ -1,0 +1,115 @@
+//! AdamW on flat vectors, and the global norm of the gradients.
+
+use rayon::prelude::*;
+
+use super::memory::{read, write};
+use super::parallel::Shared;
+use super::scratch::Partials;
+use crate::ops::{AdamW, AdamWStep, GlobalNorm};
+use crate::{DeviceId, Result};
+
+/// Elements per task.
+const BLOCK: usize = 16_384;
+
+/// The constants of one step, rounded once to f32.
+#[derive(Clone, Copy)]
+pub struct Adam {
+    lr: f32,
+    keep: f32,
+    beta1: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    correction1: f32,
+    correction2: f32,
+    eps: f32,
+}
+
+impl Adam {
+    /// Constants of `step`, with or without its weight decay.
+    pub fn new(step: &AdamWStep, decay: bool) -> Self {
+        let number = i32::try_from(step.number).unwrap_or(i32::MAX);
+        let decay = if decay { step.weight_decay } else { 0.0 };
+        Self {
+            lr: step.lr as f32,
+            keep: (1.0 - step.lr * decay) as f32,
+            beta1: step.beta1 as f32,
+            one_minus_beta1: (1.0 - step.beta1) as f32,
+            beta2: step.beta2 as f32,
+            one_minus_beta2: (1.0 - step.beta2) as f32,
+            correction1: (1.0 - step.beta1.powi(number)) as f32,
+            correction2: (1.0 - step.beta2.powi(number)) as f32,
+            eps: step.eps as f32,
+        }
+    }
+
+    /// One element.
+    #[inline(always)]
+    pub fn step(&self, p: &mut f32, g: f32, m: &mut f32, v: &mut f32) {
+        *m = *m * self.beta1 + self.one_minus_beta1 * g;
+        *v = *v * self.beta2 + self.one_minus_beta2 * g * g;
+        let denominator = (*v / self.correction2).sqrt() + self.eps;
+        *p = *p * self.keep - self.lr * (*m / self.correction1) / denominator;
+    }
+}
+
+vectorized! {
+    fn update(adam: Adam, factor: f32, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+        for (((p, g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
+            adam.step(p, g * factor, m, v);
+        }
+    }
+}
+
+pub fn step(device: DeviceId, args: &AdamW<'_>) -> Result<()> {
+    const OP: &str = "adamw";
+    let params = Shared::new(write::<f32>(device, OP, args.params)?);
+    let gradients = read::<f32>(device, OP, args.gradients)?;
+    let first = Shared::new(write::<f32>(device, OP, args.first_moment)?);
+    let second = Shared::new(write::<f32>(device, OP, args.second_moment)?);
+    let factor = match args.clip {
+        Some(clip) => read::<f64>(device, OP, clip)?[1] as f32,
+        None => 1.0,
+    };
+    for segment in args.segments {
+        let adam = Adam::new(&args.step, segment.decay);
+        (0..segment.len.div_ceil(BLOCK)).into_par_iter().for_each(|block| {
+            let start = segment.offset + block * BLOCK;
+            let range = start..(start + BLOCK).min(segment.offset + segment.len);
+            // SAFETY: blocks and segments are disjoint.
+            let [p, m, v] = [params, first, second].map(|s| unsafe { s.part(range.clone()) });
+            update(adam, factor, p, &gradients[range], m, v);
+        });
+    }
+    Ok(())
+}
+
+pub fn global_norm(
+    device: DeviceId,
+    args: &GlobalNorm<'_>,
+    partials: &mut Partials,
+) -> Result<()> {
+    const OP: &str = "global_norm";
+    let gradients = read::<f32>(device, OP, args.gradients)?;
+    let out = write::<f64>(device, OP, args.out)?;
+    let sums = partials.doubles(gradients.len().div_ceil(BLOCK));
+    sums.par_iter_mut().zip(gradients.par_chunks(BLOCK)).for_each(|(sum, g)| *sum = square_sum(g));
+    let norm = sums.iter().sum::<f64>().sqrt();
+    let factor = if args.limit > 0.0 { (args.limit / (norm + 1e-6)).min(1.0) } else { 1.0 };
+    out.copy_from_slice(&[norm, factor]);
+    Ok(())
+}
+
+vectorized! {
+    fn square_sum(x: &[f32]) -> f64 {
+        let mut lanes = [0.0f64; 16];
+        let chunks = x.chunks_exact(16);
+        let tail: f64 = chunks.remainder().iter().map(|&x| x as f64 * x as f64).sum();
+        for chunk in chunks {
+            for (lane, &x) in lanes.iter_mut().zip(chunk) {
+                *lane += x as f64 * x as f64;
+            }
+        }
+        lanes.iter().sum::<f64>() + tail
+    }
+}

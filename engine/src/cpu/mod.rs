@@ -1,0 +1,244 @@
+//! The reference backend: f32 on the host's cores, with the thread count of the caller.
+//!
+//! Work is cut into tasks by shape alone, never by the number of threads, and partial sums
+//! are added in task order; so every result has the same bits for any number of threads.
+
+#[macro_use]
+mod simd;
+
+mod add;
+mod adamw;
+mod embedding;
+mod gaussian;
+mod latent_attention;
+mod linear;
+mod linear_cross_entropy;
+mod math;
+mod matmul;
+mod memory;
+mod normal;
+mod parallel;
+mod rms_norm;
+mod ropes;
+mod sample;
+mod scratch;
+mod swiglu;
+mod window_attention;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ops::*;
+use crate::{Buffer, DType, Device, DeviceId, Error, Result};
+
+pub use matmul::{MatmulUsage, matmul_usage};
+
+use memory::{bytes, bytes_mut};
+use ropes::Ropes;
+
+/// The CPU as a device.
+pub struct Cpu {
+    id: DeviceId,
+    pool: rayon::ThreadPool,
+    ropes: Ropes,
+    partials: scratch::Partials,
+}
+
+impl Cpu {
+    /// A device with `threads` worker threads (0: one per core).
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the threads cannot be started.
+    pub fn new(threads: usize) -> Result<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("ltm-cpu-{i}"))
+            .build()
+            .map_err(|e| Error::Unavailable { device: "cpu".into(), reason: e.to_string() })?;
+        Ok(Self {
+            id: DeviceId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            pool,
+            ropes: Ropes::default(),
+            partials: scratch::Partials::default(),
+        })
+    }
+
+    /// Worker threads.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+}
+
+impl Device for Cpu {
+    fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    fn name(&self) -> String {
+        let n = self.threads();
+        format!("cpu ({n} thread{}, {})", if n == 1 { "" } else { "s" }, simd::level().name())
+    }
+
+    fn alloc(&mut self, dtype: DType, len: usize) -> Result<Buffer> {
+        memory::alloc(self.id, dtype, len)
+    }
+
+    fn upload_bytes(&mut self, to: &Buffer, from: &[u8]) -> Result<()> {
+        same_length("upload", to.byte_len(), from.len())?;
+        bytes_mut(self.id, "upload", to)?.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn download_bytes(&mut self, from: &Buffer, to: &mut [u8]) -> Result<()> {
+        same_length("download", from.byte_len(), to.len())?;
+        to.copy_from_slice(bytes(self.id, "download", from)?);
+        Ok(())
+    }
+
+    fn copy(&mut self, from: &Buffer, to: &Buffer) -> Result<()> {
+        same_length("copy", from.byte_len(), to.byte_len())?;
+        if from.overlaps(to) {
+            return Err(Error::Overlap { op: "copy" });
+        }
+        bytes_mut(self.id, "copy", to)?.copy_from_slice(bytes(self.id, "copy", from)?);
+        Ok(())
+    }
+
+    fn zero(&mut self, buffer: &Buffer) -> Result<()> {
+        bytes_mut(self.id, "zero", buffer)?.fill(0);
+        Ok(())
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn same_length(op: &'static str, a: usize, b: usize) -> Result<()> {
+    if a == b {
+        return Ok(());
+    }
+    Err(Error::Extent { op, what: "byte range", found: b, expected: a })
+}
+
+impl Ops for Cpu {
+    fn embedding_forward(&mut self, args: &EmbeddingForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| embedding::forward(self.id, args))
+    }
+
+    fn embedding_backward(&mut self, args: &EmbeddingBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| embedding::backward(self.id, args))
+    }
+
+    fn rms_norm_forward(&mut self, args: &RmsNormForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| rms_norm::forward(self.id, args))
+    }
+
+    fn rms_norm_backward(&mut self, args: &RmsNormBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| rms_norm::backward(self.id, args, &mut self.partials))
+    }
+
+    fn linear_forward(&mut self, args: &LinearForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear::forward(self.id, args))
+    }
+
+    fn linear_backward_input(&mut self, args: &LinearBackwardInput<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear::backward_input(self.id, args))
+    }
+
+    fn linear_backward_weight(&mut self, args: &LinearBackwardWeight<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear::backward_weight(self.id, args, &mut self.partials))
+    }
+
+    fn window_attention_forward(&mut self, args: &WindowAttentionForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| window_attention::forward(self.id, args, &mut self.ropes))
+    }
+
+    fn window_attention_backward(&mut self, args: &WindowAttentionBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| window_attention::backward(self.id, args, &mut self.ropes))
+    }
+
+    fn window_attention_decode(&mut self, args: &WindowAttentionDecode<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| window_attention::decode(self.id, args, &mut self.ropes))
+    }
+
+    fn latent_attention_forward(&mut self, args: &LatentAttentionForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| latent_attention::forward(self.id, args, &mut self.ropes))
+    }
+
+    fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| latent_attention::backward(self.id, args, &mut self.ropes, &mut self.partials))
+    }
+
+    fn swiglu_forward(&mut self, args: &SwigluForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| swiglu::forward(self.id, args))
+    }
+
+    fn swiglu_backward(&mut self, args: &SwigluBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| swiglu::backward(self.id, args))
+    }
+
+    fn linear_cross_entropy(&mut self, args: &LinearCrossEntropy<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear_cross_entropy::forward_backward(self.id, args, &mut self.partials))
+    }
+
+    fn gaussian_reparameterise(&mut self, args: &GaussianReparameterise<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| gaussian::reparameterise(self.id, args))
+    }
+
+    fn gaussian_kl(&mut self, args: &GaussianKl<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| gaussian::kl(self.id, args))
+    }
+
+    fn gaussian_backward(&mut self, args: &GaussianBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| gaussian::backward(self.id, args))
+    }
+
+    fn gaussian_update(&mut self, args: &GaussianUpdate<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| gaussian::update(self.id, args))
+    }
+
+    fn adamw(&mut self, args: &AdamW<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| adamw::step(self.id, args))
+    }
+
+    fn global_norm(&mut self, args: &GlobalNorm<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| adamw::global_norm(self.id, args, &mut self.partials))
+    }
+
+    fn normal(&mut self, args: &Normal<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| normal::fill(self.id, args))
+    }
+
+    fn sample(&mut self, args: &Sample<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| sample::draw(self.id, args))
+    }
+
+    fn add(&mut self, args: &Add<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| add::accumulate(self.id, args))
+    }
+}

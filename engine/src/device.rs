@@ -1,0 +1,110 @@
+//! What a device offers besides operations: memory and copies.
+
+use std::str::FromStr;
+
+use crate::cpu::Cpu;
+use crate::ops::Ops;
+use crate::{Buffer, DType, DeviceId, Element, Error, Result};
+
+/// A processor with memory of its own that runs the operations.
+pub trait Device: Ops {
+    /// Identity, carried by every buffer.
+    fn id(&self) -> DeviceId;
+
+    /// For people: which processor, how many threads.
+    fn name(&self) -> String;
+
+    /// A zeroed buffer of `len` elements.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    fn alloc(&mut self, dtype: DType, len: usize) -> Result<Buffer>;
+
+    /// Copies `bytes` of the host to the whole of `to`; lengths must agree.
+    fn upload_bytes(&mut self, to: &Buffer, bytes: &[u8]) -> Result<()>;
+
+    /// Copies the whole of `from` to the host; lengths must agree.
+    fn download_bytes(&mut self, from: &Buffer, bytes: &mut [u8]) -> Result<()>;
+
+    /// Copies `from` to `to`; lengths and types must agree, ranges must not overlap.
+    fn copy(&mut self, from: &Buffer, to: &Buffer) -> Result<()>;
+
+    /// Sets every byte to zero.
+    fn zero(&mut self, buffer: &Buffer) -> Result<()>;
+
+    /// Waits until every operation before has finished.
+    fn synchronize(&mut self) -> Result<()>;
+}
+
+/// Typed copies for every device.
+pub trait DeviceExt: Device {
+    /// Copies `values` to the whole of `to`.
+    fn upload<T: Element>(&mut self, to: &Buffer, values: &[T]) -> Result<()> {
+        expect_type::<T>("upload", to)?;
+        self.upload_bytes(to, bytemuck::cast_slice(values))
+    }
+
+    /// Copies the whole of `from` to `values`.
+    fn download<T: Element>(&mut self, from: &Buffer, values: &mut [T]) -> Result<()> {
+        expect_type::<T>("download", from)?;
+        self.download_bytes(from, bytemuck::cast_slice_mut(values))
+    }
+
+    /// The whole of `from` as a vector.
+    fn read<T: Element>(&mut self, from: &Buffer) -> Result<Vec<T>> {
+        let mut values = vec![T::zeroed(); from.len()];
+        self.download(from, &mut values)?;
+        Ok(values)
+    }
+
+    /// A new buffer that holds `values`.
+    fn alloc_from<T: Element>(&mut self, values: &[T]) -> Result<Buffer> {
+        let buffer = self.alloc(T::DTYPE, values.len())?;
+        self.upload(&buffer, values)?;
+        Ok(buffer)
+    }
+}
+
+impl<D: Device + ?Sized> DeviceExt for D {}
+
+fn expect_type<T: Element>(op: &'static str, buffer: &Buffer) -> Result<()> {
+    if buffer.dtype() == T::DTYPE {
+        return Ok(());
+    }
+    Err(Error::Type { op, what: "buffer", found: buffer.dtype(), expected: T::DTYPE })
+}
+
+/// Devices by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// The best device of this machine; without a usable GPU, the CPU.
+    #[default]
+    Auto,
+    /// The reference implementation, f32.
+    Cpu,
+}
+
+impl FromStr for DeviceKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "auto" => Ok(DeviceKind::Auto),
+            "cpu" => Ok(DeviceKind::Cpu),
+            _ => Err(Error::Unavailable {
+                device: name.into(),
+                reason: "not built into this version; use auto or cpu".into(),
+            }),
+        }
+    }
+}
+
+/// Opens a device with `threads` worker threads on the host (0: all cores).
+///
+/// # Errors
+/// [`Error::Unavailable`] if the device cannot be used here.
+pub fn open(kind: DeviceKind, threads: usize) -> Result<Box<dyn Device>> {
+    match kind {
+        DeviceKind::Auto | DeviceKind::Cpu => Ok(Box::new(Cpu::new(threads)?)),
+    }
+}

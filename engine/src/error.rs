@@ -1,0 +1,68 @@
+//! What can go wrong on a device.
+
+use crate::DType;
+
+/// Errors of devices and operations. Each names the operation and what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Extents of the arguments of an operation contradict each other.
+    #[error("{op}: {what} holds {found} elements, expected {expected}")]
+    Extent {
+        /// Operation.
+        op: &'static str,
+        /// Argument.
+        what: &'static str,
+        /// Elements that the argument holds.
+        found: usize,
+        /// Elements that the stated shape needs.
+        expected: usize,
+    },
+    /// A buffer has another element type than the operation takes.
+    #[error("{op}: {what} is {found}, expected {expected}")]
+    Type {
+        /// Operation.
+        op: &'static str,
+        /// Argument.
+        what: &'static str,
+        /// Type of the argument.
+        found: DType,
+        /// Type that is needed.
+        expected: DType,
+    },
+    /// An output shares memory with another argument.
+    #[error("{op}: two arguments overlap in memory; an output needs memory of its own")]
+    Overlap {
+        /// Operation.
+        op: &'static str,
+    },
+    /// A buffer lives on another device.
+    #[error("{op}: an argument lives on another device")]
+    Foreign {
+        /// Operation.
+        op: &'static str,
+    },
+    /// A scalar argument or an element is out of its range.
+    #[error("{op}: {detail}")]
+    Value {
+        /// Operation.
+        op: &'static str,
+        /// What was found and what was expected.
+        detail: String,
+    },
+    /// The allocator could not serve a request.
+    #[error("cannot allocate {bytes} bytes on {device}; use a smaller train.micro_batch or model")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
+        /// Device name.
+        device: String,
+    },
+    /// The device cannot be used on this machine.
+    #[error("device {device}: {reason}")]
+    Unavailable {
+        /// Device as asked for.
+        device: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+}

@@ -1,0 +1,109 @@
+//! AdamW with decoupled weight decay (Loshchilov and Hutter, 2019), and the global-norm clip
+//! that comes before it.
+
+use super::check;
+use crate::{Buffer, DType, Result};
+
+/// Constants of one AdamW step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWStep {
+    /// Learning rate.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Number of this step, from 1; corrects the bias of the moments.
+    pub number: u64,
+}
+
+impl AdamWStep {
+    pub(crate) fn check(&self, op: &'static str) -> Result<()> {
+        check::value(op, self.number > 0, || "step number 0, expected 1 or more".into())
+    }
+}
+
+/// A range of the flat parameter vector with a weight decay of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWSegment {
+    /// First element.
+    pub offset: usize,
+    /// Elements.
+    pub len: usize,
+    /// Whether `AdamWStep::weight_decay` applies (matrices) or not (gains).
+    pub decay: bool,
+}
+
+/// `m, v` moments of `factor * gradients`; `p *= 1 - lr * decay`;
+/// `p -= lr * m^ / (sqrt(v^) + eps)`. All tensors in one call.
+#[derive(Debug)]
+pub struct AdamW<'a> {
+    /// `[n]` f32, updated.
+    pub params: &'a Buffer,
+    /// `[n]` f32.
+    pub gradients: &'a Buffer,
+    /// `[n]` f32 first moment, updated.
+    pub first_moment: &'a Buffer,
+    /// `[n]` f32 second moment, updated.
+    pub second_moment: &'a Buffer,
+    /// `[2]` f64 as written by [`GlobalNorm`]; its factor scales the gradients. `None`: 1.
+    pub clip: Option<&'a Buffer>,
+    /// Consecutive ranges that cover `0..n`.
+    pub segments: &'a [AdamWSegment],
+    /// Constants.
+    pub step: AdamWStep,
+}
+
+impl AdamW<'_> {
+    /// Extents, types and aliasing.
+    pub fn check(&self) -> Result<()> {
+        const OP: &str = "adamw";
+        let n = self.params.len();
+        check::floats(OP, "params", self.params, n)?;
+        check::floats(OP, "gradients", self.gradients, n)?;
+        check::floats(OP, "first_moment", self.first_moment, n)?;
+        check::floats(OP, "second_moment", self.second_moment, n)?;
+        self.step.check(OP)?;
+        let mut end = 0;
+        for segment in self.segments {
+            check::value(OP, segment.offset == end, || {
+                format!("a segment starts at {}, expected {end}", segment.offset)
+            })?;
+            end += segment.len;
+        }
+        check::value(OP, end == n, || format!("segments cover {end} of {n} parameters"))?;
+        let outputs = [self.params, self.first_moment, self.second_moment];
+        if let Some(clip) = self.clip {
+            check::buffer(OP, "clip", clip, DType::F64, 2)?;
+            check::distinct(OP, &outputs, &[clip])?;
+        }
+        check::distinct(OP, &outputs, &[self.gradients])
+    }
+}
+
+/// `out = [norm, factor]` with the L2 norm of all gradients and
+/// `factor = min(1, limit / (norm + 1e-6))`, or 1 for a limit of 0.
+#[derive(Debug)]
+pub struct GlobalNorm<'a> {
+    /// `[n]` f32.
+    pub gradients: &'a Buffer,
+    /// `[2]` f64, overwritten.
+    pub out: &'a Buffer,
+    /// Norm that is not exceeded after clipping; 0 disables.
+    pub limit: f64,
+}
+
+impl GlobalNorm<'_> {
+    /// Extents, types and aliasing.
+    pub fn check(&self) -> Result<()> {
+        const OP: &str = "global_norm";
+        check::floats(OP, "gradients", self.gradients, self.gradients.len())?;
+        check::buffer(OP, "out", self.out, DType::F64, 2)?;
+        check::value(OP, self.limit >= 0.0, || format!("limit is {}", self.limit))?;
+        check::distinct(OP, &[self.out], &[self.gradients])
+    }
+}

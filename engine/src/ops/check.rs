@@ -1,0 +1,60 @@
+//! Checks that every backend applies to the arguments of an operation.
+
+use crate::{Buffer, DType, Error, Result};
+
+/// `buffer` holds exactly `expected` elements of type `dtype`.
+pub(crate) fn buffer(
+    op: &'static str,
+    what: &'static str,
+    buffer: &Buffer,
+    dtype: DType,
+    expected: usize,
+) -> Result<()> {
+    if buffer.dtype() != dtype {
+        return Err(Error::Type { op, what, found: buffer.dtype(), expected: dtype });
+    }
+    if buffer.len() != expected {
+        return Err(Error::Extent { op, what, found: buffer.len(), expected });
+    }
+    Ok(())
+}
+
+/// `buffer` holds exactly `expected` numbers in f32.
+pub(crate) fn floats(
+    op: &'static str,
+    what: &'static str,
+    b: &Buffer,
+    expected: usize,
+) -> Result<()> {
+    buffer(op, what, b, DType::F32, expected)
+}
+
+/// `buffer` holds exactly `expected` 32-bit integers.
+pub(crate) fn integers(
+    op: &'static str,
+    what: &'static str,
+    b: &Buffer,
+    expected: usize,
+) -> Result<()> {
+    buffer(op, what, b, DType::I32, expected)
+}
+
+/// No output shares memory with another output or with an input, and all live on one device.
+pub(crate) fn distinct(op: &'static str, outputs: &[&Buffer], inputs: &[&Buffer]) -> Result<()> {
+    for (i, output) in outputs.iter().enumerate() {
+        for other in outputs[i + 1..].iter().chain(inputs) {
+            if output.device() != other.device() {
+                return Err(Error::Foreign { op });
+            }
+            if output.overlaps(other) {
+                return Err(Error::Overlap { op });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A condition on scalar arguments.
+pub(crate) fn value(op: &'static str, holds: bool, detail: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Value { op, detail: detail() }) }
+}

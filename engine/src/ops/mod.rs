@@ -1,0 +1,93 @@
+//! The operations: arguments, shapes, and the trait that a backend implements.
+//!
+//! Matrices are row-major. Every argument structure has a `check` that a backend calls first.
+//! Every reduction has a fixed order: the same input gives the same bits, whatever the number
+//! of threads. "Added to" marks arguments that accumulate.
+
+mod adamw;
+mod add;
+mod check;
+mod embedding;
+mod gaussian;
+mod latent_attention;
+mod linear;
+mod linear_cross_entropy;
+mod normal;
+mod rms_norm;
+mod sample;
+mod swiglu;
+mod window_attention;
+
+pub use adamw::*;
+pub use add::*;
+pub use embedding::*;
+pub use gaussian::*;
+pub use latent_attention::*;
+pub use linear::*;
+pub use linear_cross_entropy::*;
+pub use normal::*;
+pub use rms_norm::*;
+pub use sample::*;
+pub use swiglu::*;
+pub use window_attention::*;
+
+use crate::Result;
+
+/// Every operation of a Latent Thought Model, forward and backward.
+///
+/// Operations of one device run in the order of the calls; results are visible to later calls
+/// and, after [`crate::Device::synchronize`], to the host.
+///
+/// # Errors
+/// Every method fails if the arguments do not pass their `check`, or if an index in device
+/// memory is out of range where the backend can see it.
+pub trait Ops {
+    /// See [`EmbeddingForward`].
+    fn embedding_forward(&mut self, args: &EmbeddingForward<'_>) -> Result<()>;
+    /// See [`EmbeddingBackward`].
+    fn embedding_backward(&mut self, args: &EmbeddingBackward<'_>) -> Result<()>;
+    /// See [`RmsNormForward`].
+    fn rms_norm_forward(&mut self, args: &RmsNormForward<'_>) -> Result<()>;
+    /// See [`RmsNormBackward`].
+    fn rms_norm_backward(&mut self, args: &RmsNormBackward<'_>) -> Result<()>;
+    /// See [`LinearForward`].
+    fn linear_forward(&mut self, args: &LinearForward<'_>) -> Result<()>;
+    /// See [`LinearBackwardInput`].
+    fn linear_backward_input(&mut self, args: &LinearBackwardInput<'_>) -> Result<()>;
+    /// See [`LinearBackwardWeight`].
+    fn linear_backward_weight(&mut self, args: &LinearBackwardWeight<'_>) -> Result<()>;
+    /// See [`WindowAttentionForward`].
+    fn window_attention_forward(&mut self, args: &WindowAttentionForward<'_>) -> Result<()>;
+    /// See [`WindowAttentionBackward`].
+    fn window_attention_backward(&mut self, args: &WindowAttentionBackward<'_>) -> Result<()>;
+    /// See [`WindowAttentionDecode`].
+    fn window_attention_decode(&mut self, args: &WindowAttentionDecode<'_>) -> Result<()>;
+    /// See [`LatentAttentionForward`].
+    fn latent_attention_forward(&mut self, args: &LatentAttentionForward<'_>) -> Result<()>;
+    /// See [`LatentAttentionBackward`].
+    fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()>;
+    /// See [`SwigluForward`].
+    fn swiglu_forward(&mut self, args: &SwigluForward<'_>) -> Result<()>;
+    /// See [`SwigluBackward`].
+    fn swiglu_backward(&mut self, args: &SwigluBackward<'_>) -> Result<()>;
+    /// See [`LinearCrossEntropy`].
+    fn linear_cross_entropy(&mut self, args: &LinearCrossEntropy<'_>) -> Result<()>;
+    /// See [`GaussianReparameterise`].
+    fn gaussian_reparameterise(&mut self, args: &GaussianReparameterise<'_>) -> Result<()>;
+    /// See [`GaussianKl`].
+    fn gaussian_kl(&mut self, args: &GaussianKl<'_>) -> Result<()>;
+    /// See [`GaussianBackward`].
+    fn gaussian_backward(&mut self, args: &GaussianBackward<'_>) -> Result<()>;
+    /// See [`GaussianUpdate`].
+    fn gaussian_update(&mut self, args: &GaussianUpdate<'_>) -> Result<()>;
+    /// See [`AdamW`].
+    fn adamw(&mut self, args: &AdamW<'_>) -> Result<()>;
+    /// See [`GlobalNorm`].
+    fn global_norm(&mut self, args: &GlobalNorm<'_>) -> Result<()>;
+    /// See [`Normal`].
+    fn normal(&mut self, args: &Normal<'_>) -> Result<()>;
+    /// See [`Sample`].
+    fn sample(&mut self, args: &Sample<'_>) -> Result<()>;
+    /// See [`Add`].
+    fn add(&mut self, args: &Add<'_>) -> Result<()>;
+}
