@@ -1,3 +1,11 @@
-//! See README.md.
+//! Everything around the model: text readers, tokenizers, the shard format,
+//! the pipeline from one to the other, and reports.
 
+mod error;
+pub mod shard;
 pub mod tensorboard;
+pub mod text;
+pub mod tokenize;
+pub mod tokenizer;
+
+pub use error::Error;
