@@ -1,7 +1,7 @@
 use super::*;
 
 fn message(result: Result<RunDir, RunDirError>) -> String {
-    result.err().expect("an error").to_string()
+    result.expect_err("an error").to_string()
 }
 
 #[test]
