@@ -45,6 +45,8 @@ const HEIGHT: u32 = 300;
 const TOP: f64 = 10.0;
 const RIGHT: f64 = 16.0;
 const BOTTOM: f64 = 46.0;
+/// How far a marker reaches beyond its point.
+const RIM: f64 = 4.0;
 
 /// Where curves are drawn, in the units of the picture.
 struct Plot {
@@ -163,10 +165,16 @@ impl Chart {
         );
         self.write_axes(plot, out);
         let (left, width, height) = (plot.left, plot.width, plot.height);
-        // An inner svg clips what is drawn in it.
+        // An inner svg clips what is drawn in it; the rim leaves markers at the ends whole.
         let _ = writeln!(
             out,
-            "<svg x=\"{left:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height:.1}\">"
+            "<svg x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" viewBox=\"-{RIM} -{RIM} {:.1} {:.1}\">",
+            left - RIM,
+            TOP - RIM,
+            width + 2.0 * RIM,
+            height + 2.0 * RIM,
+            width + 2.0 * RIM,
+            height + 2.0 * RIM,
         );
         // Faint curves first, so that none covers a mean.
         let (faint, firm): (Vec<&Curve>, Vec<&Curve>) = self

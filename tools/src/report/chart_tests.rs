@@ -46,7 +46,7 @@ fn a_small_chart_in_full() {
 <path class="axis" d="M212.3 254.0v4"/><text class="x" x="212.3" y="271.0">1</text>
 <path class="axis" d="M384.0 254.0v4"/><text class="x" x="384.0" y="271.0">2</text>
 <path class="axis" d="M40.6 254.0h343.4"/><text class="x" x="212.3" y="292.0">iteration</text><text class="x" transform="translate(13 132.0) rotate(-90)">nats</text>
-<svg x="40.6" y="10" width="343.4" height="244.0">
+<svg x="36.6" y="6.0" width="351.4" height="252.0" viewBox="-4 -4 351.4 252.0">
 <g class="curve c0"><path d="M0.0 244.0L343.4 9.4"/><circle cx="0.0" cy="244.0" r="3"><title>0: 0</title></circle><circle cx="343.4" cy="9.4" r="3"><title>2: 5.000</title></circle></g>
 </svg>
 </svg>
