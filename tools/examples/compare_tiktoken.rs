@@ -5,7 +5,7 @@
 //! JSON files are read by the field "text", or "question" and "answer" where
 //! the lines have these instead.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ fn compare(paths: &[PathBuf]) -> Result<u64, Error> {
     Ok(differences)
 }
 
-fn compare_field(file: &PathBuf, field: &str) -> Result<u64, Error> {
+fn compare_field(file: &Path, field: &str) -> Result<u64, Error> {
     let tokenizer = Tokenizer::new(TokenizerKind::Gpt2)?;
     let mut encoder = tokenizer.encoder();
     let reference = tiktoken_rs::r50k_base_singleton();
@@ -52,7 +52,7 @@ fn compare_field(file: &PathBuf, field: &str) -> Result<u64, Error> {
         skip_bad: false,
     };
     let mut ids = Vec::new();
-    for document in Documents::open(vec![file.clone()], options) {
+    for document in Documents::open(vec![file.to_path_buf()], options) {
         let document = document?;
         ids.clear();
         let start = Instant::now();

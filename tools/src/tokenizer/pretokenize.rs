@@ -87,3 +87,60 @@ fn ends_in_space(bytes: &[u8]) -> bool {
     (1..=3.min(bytes.len()))
         .any(|length| classifier.at(bytes, bytes.len() - length) == (CharClass::Space, length))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::{Tokenizer, TokenizerKind};
+    use proptest::prelude::*;
+
+    #[test]
+    fn cuts() {
+        for (text, cut) in [
+            ("", None),
+            (" ", None),
+            ("word", None),
+            (" word", None),
+            ("a b", Some(1)),
+            ("a  b", Some(1)),
+            ("a b\n\n", Some(3)),
+            ("a\u{a0} b", None),
+            ("日本\n", Some(6)),
+            ("日\u{3000}\n", None),
+            ("a\u{85}\u{a0} ", None),
+        ] {
+            assert_eq!(last_cut(text.as_bytes()), cut, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        /// Bytes dense in what could go wrong: all kinds of white space,
+        /// contractions, and halves of characters.
+        #[test]
+        fn cutting_changes_no_token(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    prop::sample::select(vec![
+                        " ", "\n", "\r\n", "\t", "\u{a0}", "\u{85}", "\u{3000}", "\u{2028}",
+                        "'", "l", "s", "ve", "a", "9", "-", "é", "日",
+                    ]).prop_map(|text| text.as_bytes().to_vec()),
+                    prop::collection::vec(any::<u8>(), 1..3),
+                ],
+                0..24,
+            )
+        ) {
+            let bytes = parts.concat();
+            let tokenizer = Tokenizer::new(TokenizerKind::Gpt2).unwrap();
+            let whole = tokenizer.encode_bytes(&bytes);
+            let mut end = bytes.len();
+            while let Some(cut) = last_cut(&bytes[..end]) {
+                let mut pieces = tokenizer.encode_bytes(&bytes[..cut]);
+                pieces.extend(tokenizer.encode_bytes(&bytes[cut..]));
+                prop_assert_eq!(&pieces, &whole, "cut at {}", cut);
+                end = cut;
+            }
+        }
+    }
+}
