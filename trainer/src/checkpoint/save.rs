@@ -35,7 +35,9 @@ pub fn save(
         return Err(error);
     }
     publish(&saving, &target)?;
-    if let Err(error) = directory::prune(checkpoints, state.iteration, keep) {
+    let tidied = directory::remove(&Leftover::Replaced.path(&target))
+        .and_then(|()| directory::prune(checkpoints, state.iteration, keep));
+    if let Err(error) = tidied {
         tracing::warn!("old checkpoints remain: {error}");
     }
     Ok(target)
@@ -92,12 +94,18 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CheckpointError
 /// the two renames a crash leaves it under its other name, from which `recover` brings it back.
 fn publish(saving: &Path, target: &Path) -> Result<(), CheckpointError> {
     let replaced = Leftover::Replaced.path(target);
-    let io = |source| CheckpointError::io("rename", saving)(source);
-    if target.exists() {
-        directory::remove(&replaced)?;
-        fs::rename(target, &replaced).map_err(io)?;
+    let rename =
+        |from: &Path, to: &Path| fs::rename(from, to).map_err(CheckpointError::io("rename", from));
+    directory::remove(&replaced)?;
+    let replaces = target.exists();
+    if replaces {
+        rename(target, &replaced)?;
     }
-    fs::rename(saving, target).map_err(io)?;
-    atomic_file::sync_parent(target).map_err(io)?;
-    directory::remove(&replaced)
+    if let Err(error) = rename(saving, target) {
+        if replaces {
+            rename(&replaced, target)?;
+        }
+        return Err(error);
+    }
+    atomic_file::sync_parent(target).map_err(CheckpointError::io("sync", target))
 }
