@@ -16,8 +16,11 @@ pub(crate) struct Backward<'a> {
 }
 
 impl<'a> Backward<'a> {
-    pub(crate) fn new(vars: &'a mut Vec<VarInfo>) -> Self {
-        let gradients = vec![None; vars.len()];
+    pub(crate) fn new(vars: &'a mut Vec<VarInfo>, seeds: &[(Var, Var)]) -> Self {
+        let mut gradients = vec![None; vars.len()];
+        for &(var, gradient) in seeds {
+            gradients[var.0] = Some(gradient);
+        }
         Self { vars, gradients, steps: Vec::new() }
     }
 

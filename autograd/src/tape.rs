@@ -45,6 +45,7 @@ pub(crate) trait Operation: Step {
 pub struct Tape {
     pub(crate) vars: Vec<VarInfo>,
     pub(crate) operations: Vec<Box<dyn Operation>>,
+    seeds: Vec<(Var, Var)>,
 }
 
 impl Tape {
@@ -70,6 +71,19 @@ impl Tape {
             gradient: Some((gradient, mode)),
         });
         (value, gradient)
+    }
+
+    /// Hands a result to the caller: it becomes external, and its buffer is bound.
+    pub fn export(&mut self, var: Var) {
+        self.vars[var.0].external = true;
+    }
+
+    /// Starts the gradient of an exported result from a buffer that the caller binds, for a
+    /// program whose result feeds other programs. The backward pass works in that buffer.
+    pub fn seed(&mut self, var: Var) -> Var {
+        let gradient = self.constant(DType::F32, self.len(var));
+        self.seeds.push((var, gradient));
+        gradient
     }
 
     /// Elements of a value.
@@ -128,7 +142,8 @@ impl Tape {
         Var(self.vars.len() - 1)
     }
 
-    /// Derives the backward pass and lays out memory. Losses are the sources of gradients.
+    /// Derives the backward pass and lays out memory. Losses and seeds are the sources of
+    /// gradients.
     ///
     /// # Errors
     /// If an operation cannot deliver a gradient as it was asked for.
@@ -137,7 +152,7 @@ impl Tape {
             self.operations.iter().map(|operation| operation.forward()).collect();
         let forward = steps.len();
         let operations = std::mem::take(&mut self.operations);
-        let mut backward = Backward::new(&mut self.vars);
+        let mut backward = Backward::new(&mut self.vars, &self.seeds);
         for operation in operations.iter().rev() {
             operation.backward(&mut backward)?;
         }

@@ -1,10 +1,26 @@
-//! See README.md.
+//! Latent Thought Models (Kong et al., ICML 2025): the decoder, the fast loop that infers each
+//! sequence's posterior, the slow step that updates the decoder, and all that a run needs.
+//!
+//! The `ltm` program in `main.rs` is a thin layer over this library.
 
 pub mod atomic_file;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
+pub mod decoder_update;
+mod error;
 pub mod metrics;
+pub mod model;
+pub mod passes;
+pub mod posterior;
 pub mod run_dir;
 pub mod schedule;
 pub mod sites;
+pub mod trainer;
+pub mod workspace;
+
+pub use error::Error;
+pub use trainer::Trainer;
+
+/// Result of the trainer's fallible calls.
+pub type Result<T> = std::result::Result<T, Error>;

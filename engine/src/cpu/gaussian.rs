@@ -117,6 +117,7 @@ pub fn backward(device: DeviceId, args: &GaussianBackward<'_>) -> Result<()> {
 vectorized! {
     fn update_piece(
         adam: Adam,
+        scale: f32,
         d_z: &[f32],
         eps: &[f32],
         mu: &mut [f32],
@@ -128,7 +129,7 @@ vectorized! {
         z: &mut [f32],
     ) {
         for i in 0..d_z.len() {
-            let (d_mu, d_logvar) = gradients(d_z[i], mu[i], logvar[i], eps[i]);
+            let (d_mu, d_logvar) = gradients(d_z[i] * scale, mu[i], logvar[i], eps[i]);
             adam.step(&mut mu[i], d_mu, &mut mu_m[i], &mut mu_v[i]);
             adam.step(&mut logvar[i], d_logvar, &mut logvar_m[i], &mut logvar_v[i]);
             z[i] = mu[i] + eps[i] * exp(0.5 * logvar[i]);
@@ -156,7 +157,7 @@ pub fn update(device: DeviceId, args: &GaussianUpdate<'_>) -> Result<()> {
         // SAFETY: as above.
         let z = unsafe { z.part(b.clone()) };
         update_piece(
-            adam, &d_z[b], &eps[a], mu, logvar, mu_m, mu_v, logvar_m, logvar_v, z,
+            adam, args.d_z_scale, &d_z[b], &eps[a], mu, logvar, mu_m, mu_v, logvar_m, logvar_v, z,
         );
     });
     Ok(())

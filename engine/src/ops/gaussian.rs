@@ -129,6 +129,8 @@ impl GaussianBackward<'_> {
 pub struct GaussianUpdate<'a> {
     /// Layer-major gradient of the loss.
     pub d_z: &'a Buffer,
+    /// Factor of `d_z`: undoes the scale at which the loss was differentiated.
+    pub d_z_scale: f32,
     /// The draw that made z and makes the new one.
     pub eps: &'a Buffer,
     /// Means, updated.

@@ -97,13 +97,18 @@ impl ModelConfig {
         }
     }
 
-    /// Rotary positions of a layer's latents, one per latent; the same in every layer.
-    pub fn latent_positions(&self) -> Vec<i32> {
+    /// Distance between the rotary positions of neighbouring latents of a layer.
+    pub fn latent_stride(&self) -> usize {
         let spread_over = match self.latent_spacing {
             LatentSpacing::Total => self.latents,
             LatentSpacing::PerLayer => self.latents_per_layer(),
         };
-        let stride = self.max_seq_len / spread_over;
+        self.max_seq_len / spread_over
+    }
+
+    /// Rotary positions of a layer's latents, one per latent; the same in every layer.
+    pub fn latent_positions(&self) -> Vec<i32> {
+        let stride = self.latent_stride();
         (0..self.latents_per_layer())
             .map(|latent| (latent * stride) as i32)
             .collect()

@@ -1,0 +1,62 @@
+//! The decoder: its parameters, and the record of its computation on a tape.
+
+mod binding;
+mod initialise;
+mod layout;
+mod parameters;
+mod prefix;
+mod suffix;
+
+pub use binding::{Bindings, Slot};
+pub use layout::ParameterLayout;
+pub use parameters::Parameters;
+pub use prefix::{Prefix, record_prefix};
+pub use suffix::{Suffix, SuffixArgs, record_suffix};
+
+use ltm_engine::ops::{LatentAttentionShape, WindowAttentionShape};
+
+use crate::config::ModelConfig;
+
+/// What a recording tells of the residual stream: `"embed"`, then for each layer i
+/// `"layer{i}.self"`, `"layer{i}.cross"`, `"layer{i}.out"`, and `"norm"`.
+pub type Tap<'a> = &'a mut dyn FnMut(&mut ltm_autograd::Tape, &str, ltm_autograd::Var);
+
+/// Sequences and tokens of a recorded computation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchShape {
+    /// Sequences.
+    pub batch: usize,
+    /// Tokens per sequence.
+    pub seq: usize,
+}
+
+impl BatchShape {
+    /// Tokens in all.
+    pub const fn rows(&self) -> usize {
+        self.batch * self.seq
+    }
+}
+
+pub(crate) fn window_shape(model: &ModelConfig, shape: BatchShape) -> WindowAttentionShape {
+    WindowAttentionShape {
+        batch: shape.batch,
+        seq: shape.seq,
+        heads: model.heads,
+        head_dim: model.head_dim(),
+        window: model.window,
+        theta: model.rope_theta,
+    }
+}
+
+pub(crate) fn latent_shape(model: &ModelConfig, shape: BatchShape) -> LatentAttentionShape {
+    LatentAttentionShape {
+        batch: shape.batch,
+        seq: shape.seq,
+        heads: model.heads,
+        head_dim: model.head_dim(),
+        latents: model.latents_per_layer(),
+        latent_stride: model.latent_rope.then(|| model.latent_stride() as u32),
+        first_position: 0,
+        theta: model.rope_theta,
+    }
+}

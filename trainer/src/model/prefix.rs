@@ -1,0 +1,65 @@
+//! What does not depend on z: the embedding, the self-attention of layer 0, and the queries
+//! of its latent attention. Computed once per batch, whatever the number of fast steps.
+
+use ltm_autograd::ops::LinearArgs;
+use ltm_autograd::{Program, Result, Tape};
+use ltm_engine::DType;
+
+use super::{BatchShape, Bindings, ParameterLayout, Slot, Tap, window_shape};
+use crate::config::ModelConfig;
+
+/// A recorded prefix. Its backward segment takes the gradients that all passes of the
+/// iteration have summed in [`Slot::PrefixStreamGradient`] and
+/// [`Slot::PrefixQueriesGradient`]: as the prefix is the same in every pass, one backward
+/// through it serves them all, exactly.
+pub struct Prefix {
+    /// Forward: tokens to stream and queries.
+    pub program: Program,
+    /// Its external values.
+    pub bindings: Bindings,
+}
+
+/// Records the prefix, with or without its backward pass.
+///
+/// # Errors
+/// If the extents of the configuration contradict each other.
+pub fn record_prefix(
+    model: &ModelConfig,
+    layout: &ParameterLayout,
+    shape: BatchShape,
+    trainable: bool,
+    tap: Tap<'_>,
+) -> Result<Prefix> {
+    let (d, rows) = (model.dim, shape.rows());
+    let eps = model.norm_eps as f32;
+    let ranges = layout.layer(0);
+    let (mut t, mut b) = (Tape::new(), Bindings::new(trainable));
+
+    let table = b.weight(&mut t, layout.embedding());
+    let tokens = b.constant(&mut t, DType::I32, Slot::Tokens, 0..rows);
+    let order = b.constant(&mut t, DType::I32, Slot::Order, 0..rows);
+    let h = t.embedding(table, tokens, order, d)?;
+    tap(&mut t, "embed", h);
+
+    let gain = b.weight(&mut t, ranges.attention_norm);
+    let n = t.rms_norm(h, gain, eps)?;
+    let weight = b.weight(&mut t, ranges.qkv);
+    let qkv = t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer: 3 * d })?;
+    let a = t.window_attention(qkv, window_shape(model, shape))?;
+    let weight = b.weight(&mut t, ranges.attention_out);
+    let h = t.linear(LinearArgs { x: a, weight, residual: Some(h), inner: d, outer: d })?;
+    tap(&mut t, "layer0.self", h);
+
+    let gain = b.weight(&mut t, ranges.cross_norm);
+    let n = t.rms_norm(h, gain, eps)?;
+    let weight = b.weight(&mut t, ranges.cross_q);
+    let q = t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer: d })?;
+
+    b.export(&mut t, h, Slot::PrefixStream);
+    b.export(&mut t, q, Slot::PrefixQueries);
+    if trainable {
+        b.seed(&mut t, h, Slot::PrefixStreamGradient);
+        b.seed(&mut t, q, Slot::PrefixQueriesGradient);
+    }
+    Ok(Prefix { program: t.finish()?, bindings: b })
+}

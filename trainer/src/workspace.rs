@@ -1,0 +1,152 @@
+//! Buffers of one micro-batch, shared by all passes over it.
+
+use ltm_engine::ops::GaussianShape;
+use ltm_engine::{Buffer, DType, Device, DeviceExt, Result};
+
+use crate::config::ModelConfig;
+use crate::model::{BatchShape, Slot};
+
+/// What one micro-batch needs besides the weights and the arenas.
+pub struct Workspace {
+    /// Sequences and tokens.
+    pub shape: BatchShape,
+    /// Extents of the posterior.
+    pub gaussian: GaussianShape,
+    /// `[B, N, D]` f32: posterior means.
+    pub mu: Buffer,
+    /// `[B, N, D]` f32: posterior log variances.
+    pub logvar: Buffer,
+    /// `[B, N, D]` f32: the one noise draw of the fast loop.
+    pub eps: Buffer,
+    /// `[2, B, N, D]` f32: Adam moments of mu.
+    pub mu_moments: Buffer,
+    /// `[2, B, N, D]` f32: Adam moments of logvar.
+    pub logvar_moments: Buffer,
+    /// `[B]` f64 nats.
+    pub kl: Buffer,
+    /// `[L, B, M, D]` f32.
+    pub z: Buffer,
+    /// `[L, B, M, D]` f32.
+    pub d_z: Buffer,
+    /// `[B T]` f32 nats.
+    pub token_nll: Buffer,
+    /// `[B T]` f32.
+    pub logsumexp: Buffer,
+    tokens: Buffer,
+    targets: Buffer,
+    order: Buffer,
+    prefix_stream: Buffer,
+    prefix_queries: Buffer,
+    prefix_gradients: Option<(Buffer, Buffer)>,
+    host_order: Vec<i32>,
+    host_nll: Vec<f32>,
+}
+
+impl Workspace {
+    /// Allocates for micro-batches of `shape`; `trainable` adds the gradients of the prefix.
+    ///
+    /// # Errors
+    /// If the device has no memory left.
+    pub fn new(
+        device: &mut dyn Device,
+        model: &ModelConfig,
+        shape: BatchShape,
+        trainable: bool,
+    ) -> Result<Self> {
+        let gaussian = GaussianShape {
+            samples: shape.batch,
+            layers: model.layers,
+            per_layer: model.latents_per_layer() * model.dim,
+        };
+        let (rows, wide, latent) = (shape.rows(), shape.rows() * model.dim, gaussian.len());
+        let mut floats = |len: usize| device.alloc(DType::F32, len);
+        Ok(Self {
+            shape,
+            gaussian,
+            mu: floats(latent)?,
+            logvar: floats(latent)?,
+            eps: floats(latent)?,
+            mu_moments: floats(2 * latent)?,
+            logvar_moments: floats(2 * latent)?,
+            z: floats(latent)?,
+            d_z: floats(latent)?,
+            token_nll: floats(rows)?,
+            logsumexp: floats(rows)?,
+            prefix_stream: floats(wide)?,
+            prefix_queries: floats(wide)?,
+            prefix_gradients: match trainable {
+                true => Some((floats(wide)?, floats(wide)?)),
+                false => None,
+            },
+            kl: device.alloc(DType::F64, shape.batch)?,
+            tokens: device.alloc(DType::I32, rows)?,
+            targets: device.alloc(DType::I32, rows)?,
+            order: device.alloc(DType::I32, rows)?,
+            host_order: Vec::with_capacity(rows),
+            host_nll: vec![0.0; rows],
+        })
+    }
+
+    /// Bytes that [`Workspace::new`] allocates.
+    pub fn bytes(model: &ModelConfig, shape: BatchShape, trainable: bool) -> usize {
+        let latent = shape.batch * model.latents * model.dim;
+        let wide = shape.rows() * model.dim;
+        let gradients = if trainable { 2 } else { 0 };
+        4 * (9 * latent + (2 + gradients) * wide + 5 * shape.rows()) + 8 * shape.batch
+    }
+
+    /// The buffer behind a slot of a recorded program.
+    pub fn slot(&self, slot: Slot) -> Option<Buffer> {
+        let gradients = self.prefix_gradients.as_ref();
+        Some(match slot {
+            Slot::Tokens => self.tokens.clone(),
+            Slot::Order => self.order.clone(),
+            Slot::Targets => self.targets.clone(),
+            Slot::PrefixStream => self.prefix_stream.clone(),
+            Slot::PrefixQueries => self.prefix_queries.clone(),
+            Slot::PrefixStreamGradient => gradients?.0.clone(),
+            Slot::PrefixQueriesGradient => gradients?.1.clone(),
+            Slot::Latents => self.z.clone(),
+            Slot::LatentsGradient => self.d_z.clone(),
+            Slot::TokenNll => self.token_nll.clone(),
+            Slot::LogSumExp => self.logsumexp.clone(),
+            Slot::Tap(_) => return None,
+        })
+    }
+
+    /// Loads a micro-batch and forgets the gradients of the last one's prefix.
+    ///
+    /// # Errors
+    /// If the lengths are not `[B, T]`, or the device fails.
+    pub fn load(&mut self, device: &mut dyn Device, tokens: &[i32], targets: &[i32]) -> Result<()> {
+        device.upload(&self.tokens, tokens)?;
+        device.upload(&self.targets, targets)?;
+        self.host_order.clear();
+        self.host_order.extend(0..tokens.len() as i32);
+        self.host_order.sort_unstable_by_key(|&row| (tokens[row as usize], row));
+        device.upload(&self.order, &self.host_order)?;
+        if let Some((stream, queries)) = &self.prefix_gradients {
+            device.zero(stream)?;
+            device.zero(queries)?;
+        }
+        Ok(())
+    }
+
+    /// Nats of each sequence under the last pass, `[B]`, summed in f64.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn sequence_nll(&mut self, device: &mut dyn Device) -> Result<Vec<f64>> {
+        device.download(&self.token_nll, &mut self.host_nll)?;
+        let sum = |row: &[f32]| row.iter().map(|&x| x as f64).sum();
+        Ok(self.host_nll.chunks_exact(self.shape.seq).map(sum).collect())
+    }
+
+    /// KL of each sequence as last computed, `[B]` nats.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn sequence_kl(&self, device: &mut dyn Device) -> Result<Vec<f64>> {
+        device.read(&self.kl)
+    }
+}
