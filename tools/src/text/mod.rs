@@ -11,7 +11,7 @@
 //! `.tzst` too); a compressed file of another name may hold a tar, as
 //! OpenWebText's do. A directory stands for its files, sorted by path.
 //!
-//! The readers push borrowed records into a [`Sink`] instead of being
+//! The readers push borrowed records into a `Sink` instead of being
 //! iterators: a tar within a tar borrows from its parent, and nothing has to
 //! be copied. [`Documents`] is an iterator over the same.
 
