@@ -71,6 +71,11 @@ impl TrajectorySteps {
         }
     }
 
+    /// No step: the weights' gradient comes from the inferred z alone.
+    pub fn none() -> Self {
+        Self { steps: Vec::new(), weight: 0.0 }
+    }
+
     /// The steps, ascending, each from 0 to `fast.steps - 1`.
     pub fn steps(&self) -> &[usize] {
         &self.steps

@@ -107,14 +107,30 @@ impl Trainer {
     /// # Errors
     /// [`Error::Diverged`], or a failing device.
     pub fn update(&mut self, iteration: u64) -> Result<(Clip, f64)> {
-        let (device, slow) = (self.device.as_mut(), &self.config.slow);
-        let clip = self.update.measure(device, &self.parameters, slow)?;
+        let clip = self.measure()?;
         if !clip.norm.is_finite() {
             return Err(Error::Diverged { iteration, what: "gradient norm", value: clip.norm });
         }
         let lr = slow_lr(&self.config, iteration);
-        self.update.apply(device, &self.parameters, slow, (lr, iteration + 1))?;
+        self.apply((lr, iteration + 1))?;
         Ok((clip, lr))
+    }
+
+    /// Norm and clipping factor of the accumulated gradient.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn measure(&mut self) -> Result<Clip> {
+        self.update.measure(self.device.as_mut(), &self.parameters, &self.config.slow)
+    }
+
+    /// Applies the measured gradient at a learning rate, as step `number` from 1.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn apply(&mut self, (lr, number): (f64, u64)) -> Result<()> {
+        let slow = &self.config.slow;
+        self.update.apply(self.device.as_mut(), &self.parameters, slow, (lr, number))
     }
 
     /// One iteration on `tokens` and `targets` `[batch, T]`.

@@ -128,13 +128,17 @@ fn online(
         online_share(problem, first, count, tokens, statistics, weighted);
     });
     let (statistics, weighted) = (&*statistics, &*weighted);
+    let of = |row: usize, split: usize| {
+        let at = (split * rows + row) * STATISTICS;
+        (statistics[at], statistics[at + 1])
+    };
+    let merged = |row: usize| {
+        let top = (0..splits).map(|s| of(row, s).0).fold(f32::NEG_INFINITY, f32::max);
+        let sum: f32 = (0..splits).map(|s| of(row, s).1 * exp(of(row, s).0 - top)).sum();
+        (top, sum)
+    };
     lse.par_iter_mut().enumerate().for_each(|(row, lse)| {
-        let of = |split: usize| {
-            let at = (split * rows + row) * STATISTICS;
-            (statistics[at], statistics[at + 1])
-        };
-        let top = (0..splits).map(|s| of(s).0).fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = (0..splits).map(|s| of(s).1 * exp(of(s).0 - top)).sum();
+        let (top, sum) = merged(row);
         *lse = top + sum.ln();
     });
     token_losses(problem, 0, lse, nll);
@@ -142,9 +146,11 @@ fn online(
         d_hidden.par_chunks_exact_mut(width).enumerate().for_each(|(row, d_hidden)| {
             d_hidden.fill(0.0);
             let Some(target) = problem.target(row) else { return };
+            // Divided by the sum: through the log-sum-exp, its rounding would be magnified.
+            let (top, sum) = merged(row);
             for split in 0..splits {
                 let at = split * rows + row;
-                let share = exp(statistics[at * STATISTICS] - lse[row]);
+                let share = exp(of(row, split).0 - top) / sum;
                 axpy(scale * share, &weighted[at * width..(at + 1) * width], d_hidden);
             }
             axpy(-scale, problem.weight_row(target), d_hidden);

@@ -1,0 +1,216 @@
+//! `ltm bench`: whole training iterations, and where their time goes.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use ltm::Trainer;
+use ltm::config::{Config, Layers, Preset, Reading};
+use ltm::data::{Loader, Split};
+use ltm_engine::cpu::matmul_usage;
+use ltm_engine::philox::Stream;
+
+use super::device::DeviceArgs;
+
+/// Arguments of `ltm bench`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Shape: small is T 1024, batch 1; tiny is D 128, 2 layers, V 256, T 256, batch 8
+    #[arg(long, value_enum, default_value = "tiny")]
+    shape: Shape,
+    /// Which reading of the algorithm; both if absent
+    #[arg(long, value_enum)]
+    reading: Option<ReadingArg>,
+    /// Iterations to time
+    #[arg(long, default_value_t = 5)]
+    iterations: u64,
+    /// Iterations before them that are not timed
+    #[arg(long, default_value_t = 1)]
+    warmup: u64,
+    /// Shards to train on; random tokens if absent
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Change a setting of the shape, as in `ltm train`
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Print one JSON line per reading
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shape {
+    Tiny,
+    Small,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ReadingArg {
+    Paper,
+    Released,
+}
+
+impl Args {
+    fn config(&self, reading: ReadingArg) -> anyhow::Result<Config> {
+        let preset = match self.shape {
+            Shape::Tiny => Preset::Tiny,
+            Shape::Small => Preset::Small,
+        };
+        let mut config = Layers::preset(preset)?.finish(None)?;
+        config.reading = match reading {
+            ReadingArg::Paper => Reading::Paper,
+            ReadingArg::Released => Reading::Released,
+        };
+        // The measured shapes, whatever the presets are tuned to.
+        config.fast.steps = 16;
+        config.train.micro_batch = 0;
+        match self.shape {
+            Shape::Small => config.train.batch = 1,
+            Shape::Tiny => {
+                let m = &mut config.model;
+                (m.dim, m.heads, m.layers, m.vocab_size) = (128, 4, 2, 256);
+                (m.max_seq_len, m.window, m.latents) = (256, 256, 8);
+                config.train.batch = 8;
+                config.train.seq_len = 0;
+            }
+        }
+        let mut layers = Layers::from_config(config);
+        for setting in &self.set {
+            layers = layers.set(setting)?;
+        }
+        Ok(layers.finish(None)?)
+    }
+}
+
+/// Times training.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let readings = match args.reading {
+        Some(reading) => vec![reading],
+        None => vec![ReadingArg::Paper, ReadingArg::Released],
+    };
+    for reading in readings {
+        measure(&args, reading)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
+    let config = args.config(reading)?;
+    let (batch, seq) = (config.train.batch, config.seq_len());
+    let mut trainer = Trainer::new(args.device.open()?, config.clone())?;
+    let seed = config.train.seed;
+    trainer.parameters.initialise(trainer.device.as_mut(), &config.model, seed)?;
+    let mut source = Source::open(args, &config)?;
+    let (mut seconds, mut matmul) = (Vec::new(), (0.0, 0.0));
+    let mut loss = f64::NAN;
+    for iteration in 0..args.warmup + args.iterations {
+        let (tokens, targets) = source.next(batch, iteration)?;
+        let (before, start) = (matmul_usage(), Instant::now());
+        loss = trainer.iterate(iteration, &tokens, &targets)?.loss;
+        if iteration >= args.warmup {
+            seconds.push(start.elapsed().as_secs_f64());
+            let after = matmul_usage();
+            matmul.0 += after.seconds - before.seconds;
+            matmul.1 += after.flops - before.flops;
+        }
+    }
+    if seconds.is_empty() {
+        bail!("--iterations is 0, expected at least 1");
+    }
+    let total: f64 = seconds.iter().sum();
+    seconds.sort_by(f64::total_cmp);
+    let tokens = (batch * seq) as f64;
+    let rate = |s: f64| tokens / s;
+    let threads = thread_count(args)?;
+    let shares = matmul.0 / (total * threads as f64);
+    let gflops = matmul.1 / matmul.0 / 1e9;
+    let (median, slowest) = (seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
+    let rss = ltm::resources::peak_rss_bytes().unwrap_or(0);
+    if args.json {
+        let line = serde_json::json!({
+            "impl": "ltm",
+            "shape": format!("{:?}", args.shape).to_lowercase(),
+            "reading": format!("{reading:?}").to_lowercase(),
+            "device": trainer.device.name(),
+            "threads": threads,
+            "iterations": args.iterations,
+            "tokens_per_second": rate(median),
+            "tokens_per_second_min": rate(slowest),
+            "tokens_per_second_max": rate(seconds[0]),
+            "peak_rss_bytes": rss,
+            "matmul_share": shares,
+            "matmul_gflops_per_thread": gflops,
+            "loss": loss,
+        });
+        println!("{line}");
+        return Ok(());
+    }
+    println!("{:?} {reading:?} on {}", args.shape, trainer.device.name());
+    println!(
+        "  {:.1} tokens/s (median of {}, {:.1} to {:.1}), peak RSS {:.0} MB",
+        rate(median),
+        args.iterations,
+        rate(slowest),
+        rate(seconds[0]),
+        rss as f64 / 1e6
+    );
+    println!(
+        "  matrix products: {:.0}% of the thread time, {gflops:.1} GFLOP/s a thread; \
+         {:.1} GFLOP/s over everything",
+        100.0 * shares,
+        matmul.1 / total / 1e9
+    );
+    println!("  last loss {loss:.4} nats/token");
+    Ok(())
+}
+
+fn thread_count(args: &Args) -> anyhow::Result<usize> {
+    match args.device.threads {
+        0 => Ok(std::thread::available_parallelism().context("cannot count the cores")?.get()),
+        n => Ok(n),
+    }
+}
+
+/// Where the tokens come from.
+enum Source {
+    Shards(Box<Loader>),
+    Random { vocab: usize, seq: usize },
+}
+
+impl Source {
+    fn open(args: &Args, config: &Config) -> anyhow::Result<Self> {
+        let (vocab, seq) = (config.model.vocab_size, config.seq_len());
+        Ok(match &args.data {
+            None => Source::Random { vocab, seq },
+            Some(dir) => Source::Shards(Box::new(Loader::open(
+                dir,
+                Split::Train,
+                seq,
+                config.train.seed,
+                vocab,
+            )?)),
+        })
+    }
+
+    fn next(&mut self, batch: usize, iteration: u64) -> anyhow::Result<(Vec<i32>, Vec<i32>)> {
+        let (mut tokens, mut targets) = (Vec::new(), Vec::new());
+        match self {
+            Source::Shards(loader) => loader.next_batch(batch, &mut tokens, &mut targets)?,
+            Source::Random { vocab, seq } => {
+                let iteration = iteration as u32;
+                for sample in 0..batch as u32 {
+                    let stream = Stream { seed: 1, site: u32::MAX, sample, iteration };
+                    let words = (0..=*seq as u32).map(|i| stream.block(i)[0] as usize % *vocab);
+                    let row: Vec<i32> = words.map(|w| w as i32).collect();
+                    tokens.extend(&row[..*seq]);
+                    targets.extend(&row[1..]);
+                }
+            }
+        }
+        Ok((tokens, targets))
+    }
+}

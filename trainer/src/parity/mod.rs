@@ -1,0 +1,49 @@
+//! Comparison of this build with the PyTorch oracle, quantity by quantity.
+//!
+//! A fixture is a safetensors file of inputs and float64 results with a JSON beside it, which
+//! records how far a float32 run of the same PyTorch code lands from them. Ten times that
+//! distance is allowed; where it is zero, nothing is.
+
+mod error;
+mod fixture;
+mod model;
+mod operations;
+mod report;
+mod schedules;
+
+pub use error::ParityError;
+pub use report::{Check, ParityReport};
+
+use std::path::Path;
+
+use ltm_engine::{Device, DeviceKind};
+
+use fixture::Fixture;
+use report::Checker;
+
+/// Result of the calls of this module.
+type Result<T> = std::result::Result<T, ParityError>;
+
+/// Checks every result in the fixture `path` on a device of `kind` with `threads` threads.
+///
+/// # Errors
+/// If the fixture cannot be read or asks for something that no backend could compute. A
+/// quantity that is off is no error but a failed [`Check`].
+pub fn run(path: &Path, kind: DeviceKind, threads: usize) -> Result<ParityReport> {
+    let fixture = Fixture::open(path)?;
+    let open = || ltm_engine::open(kind, threads);
+    let mut device = open()?;
+    let name = device.name();
+    let mut checker = Checker::new(&fixture);
+    match fixture.json.get("model") {
+        Some(_) => model::check(&mut checker, &open)?,
+        None => {
+            operations::check(&mut checker, device.as_mut())?;
+            schedules::check(&mut checker)?;
+        }
+    }
+    Ok(checker.finish(name))
+}
+
+/// Opens the device anew for each part of a model fixture.
+type Open<'a> = &'a dyn Fn() -> ltm_engine::Result<Box<dyn Device>>;

@@ -1,0 +1,490 @@
+//! The `ops` fixture: single operations, forward and backward.
+
+use std::collections::BTreeSet;
+
+use ltm_engine::ops::*;
+use ltm_engine::rope::{RopeTable, rotate, rotate_back};
+use ltm_engine::{Buffer, DType, Device, DeviceExt};
+
+use super::Result;
+use super::fixture::Fixture;
+use super::report::Checker;
+
+/// One case of the fixture on a device.
+struct Case<'a, 'b> {
+    name: String,
+    checker: &'a mut Checker<'b>,
+    device: &'a mut dyn Device,
+}
+
+/// Checks every case by the operation that its name begins with.
+pub(super) fn check(checker: &mut Checker<'_>, device: &mut dyn Device) -> Result<()> {
+    let fixture = checker.fixture;
+    let cases: BTreeSet<String> = fixture
+        .keys()
+        .iter()
+        .filter_map(|key| key.split_once(".in.").map(|(case, _)| case.to_owned()))
+        .collect();
+    for name in cases {
+        let operation = name.split('.').next().unwrap_or_default().to_owned();
+        let mut case = Case { name, checker, device };
+        match operation.as_str() {
+            "rmsnorm" => case.rms_norm()?,
+            "rope" => case.rope()?,
+            "window_attention" => case.window_attention()?,
+            "latent_attention" => case.latent_attention()?,
+            "swiglu" => case.swiglu()?,
+            "silu_mul" => case.silu_mul()?,
+            "cross_entropy" => case.cross_entropy()?,
+            "posterior" => case.posterior()?,
+            "embedding" => case.embedding()?,
+            "adamw" => case.adamw()?,
+            "clip" => case.clip()?,
+            _ => return Err(fixture.malformed(format!("unknown operation {operation}"))),
+        }
+    }
+    Ok(())
+}
+
+impl Case<'_, '_> {
+    fn fixture(&self) -> &Fixture {
+        self.checker.fixture
+    }
+
+    fn key(&self, part: &str) -> String {
+        format!("{}.{part}", self.name)
+    }
+
+    fn host(&self, input: &str) -> Result<Vec<f32>> {
+        self.fixture().floats(&self.key(&format!("in.{input}")))
+    }
+
+    fn shape(&self, input: &str) -> Result<Vec<usize>> {
+        self.fixture().shape(&self.key(&format!("in.{input}")))
+    }
+
+    /// Shape of an input with exactly `N` axes.
+    fn axes<const N: usize>(&self, input: &str) -> Result<[usize; N]> {
+        let shape = self.shape(input)?;
+        shape.try_into().map_err(|shape| {
+            let detail = format!("{}: {input} has shape {shape:?}, expected {N} axes", self.name);
+            self.fixture().malformed(detail)
+        })
+    }
+
+    fn number(&self, name: &str) -> Result<f64> {
+        self.fixture().number(&["cases", &self.name, name])
+    }
+
+    fn input(&mut self, input: &str) -> Result<Buffer> {
+        let values = self.host(input)?;
+        Ok(self.device.alloc_from(&values)?)
+    }
+
+    fn integers(&mut self, input: &str) -> Result<Buffer> {
+        let values = self.fixture().integers(&self.key(&format!("in.{input}")))?;
+        Ok(self.device.alloc_from(&values)?)
+    }
+
+    fn output(&mut self, len: usize) -> Result<Buffer> {
+        Ok(self.device.alloc(DType::F32, len)?)
+    }
+
+    fn compare(&mut self, part: &str, buffer: &Buffer) -> Result<()> {
+        let values = self.device.read::<f32>(buffer)?;
+        self.checker.compare(&self.key(part), &values)
+    }
+
+    fn rms_norm(&mut self) -> Result<()> {
+        let [rows, width] = self.axes("x")?;
+        let eps = self.number("eps")? as f32;
+        let (x, weight, d_out) = (self.input("x")?, self.input("weight")?, self.input("dy")?);
+        let (out, inv_rms) = (self.output(rows * width)?, self.output(rows)?);
+        let (d_x, d_weight) = (self.output(rows * width)?, self.output(width)?);
+        self.device.rms_norm_forward(&RmsNormForward {
+            x: &x,
+            residual: None,
+            weight: &weight,
+            out: &out,
+            inv_rms: &inv_rms,
+            rows,
+            width,
+            eps,
+        })?;
+        self.device.rms_norm_backward(&RmsNormBackward {
+            d_out: &d_out,
+            x: &x,
+            weight: &weight,
+            inv_rms: &inv_rms,
+            d_x: Some(&d_x),
+            accumulate: false,
+            d_weight: Some(&d_weight),
+            rows,
+            width,
+        })?;
+        self.compare("out.y", &out)?;
+        self.compare("grad.x", &d_x)?;
+        self.compare("grad.weight", &d_weight)
+    }
+
+    /// Rotation is no operation of its own: backends apply it on load. Its reference is checked.
+    fn rope(&mut self) -> Result<()> {
+        let [batch, seq, heads, head_dim] = self.axes("x")?;
+        let positions = self.fixture().value(&["cases", &self.name, "positions"])?;
+        let positions: Vec<i64> = serde_json::from_value(positions.clone())
+            .map_err(|e| self.fixture().malformed(format!("positions: {e}")))?;
+        let table = RopeTable::new(positions, head_dim, self.number("theta")?);
+        let (x, d_y) = (self.host("x")?, self.host("dy")?);
+        let (mut y, mut d_x) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        for row in 0..batch * seq * heads {
+            let angles = table.row(row / heads % seq);
+            let part = row * head_dim..(row + 1) * head_dim;
+            rotate(&x[part.clone()], &mut y[part.clone()], angles, 1.0);
+            rotate_back(&d_y[part.clone()], &mut d_x[part], angles, 1.0);
+        }
+        self.checker.compare(&self.key("out.y"), &y)?;
+        self.checker.compare(&self.key("grad.x"), &d_x)
+    }
+
+    /// `parts` `[outer, inner]` as `[outer, parts, inner]`.
+    fn pack(&self, parts: &[&str], inner: usize) -> Result<Vec<f32>> {
+        let parts: Vec<Vec<f32>> = parts.iter().map(|p| self.host(p)).collect::<Result<_>>()?;
+        let mut packed = Vec::new();
+        for row in 0..parts[0].len() / inner.max(1) {
+            for part in &parts {
+                packed.extend_from_slice(&part[row * inner..(row + 1) * inner]);
+            }
+        }
+        Ok(packed)
+    }
+
+    fn compare_packed(&mut self, parts: &[&str], inner: usize, buffer: &Buffer) -> Result<()> {
+        let packed = self.device.read::<f32>(buffer)?;
+        for (index, part) in parts.iter().enumerate() {
+            let rows = packed.chunks_exact(inner * parts.len());
+            let values: Vec<f32> =
+                rows.flat_map(|row| row[index * inner..(index + 1) * inner].to_vec()).collect();
+            self.checker.compare(&self.key(&format!("grad.{part}")), &values)?;
+        }
+        Ok(())
+    }
+
+    fn window_attention(&mut self) -> Result<()> {
+        let [batch, seq, heads, head_dim] = self.axes("q")?;
+        let window = self.fixture().count(&["cases", &self.name, "window"])?;
+        let theta = self.number("theta")?;
+        let shape = WindowAttentionShape { batch, seq, heads, head_dim, window, theta };
+        let (width, n) = (shape.width(), shape.rows() * shape.width());
+        let parts = ["q", "k", "v"];
+        let packed = self.pack(&parts, width)?;
+        let qkv = self.device.alloc_from(&packed)?;
+        let d_out = self.input("do")?;
+        let (out, logsumexp) = (self.output(n)?, self.output(shape.rows() * heads)?);
+        let d_qkv = self.output(3 * n)?;
+        self.device.window_attention_forward(&WindowAttentionForward {
+            qkv: &qkv,
+            out: &out,
+            logsumexp: &logsumexp,
+            shape,
+        })?;
+        self.device.window_attention_backward(&WindowAttentionBackward {
+            qkv: &qkv,
+            out: &out,
+            logsumexp: &logsumexp,
+            d_out: &d_out,
+            d_qkv: &d_qkv,
+            shape,
+        })?;
+        self.compare("out.o", &out)?;
+        self.compare_packed(&parts, width, &d_qkv)
+    }
+
+    /// Distance of the latent positions, which must start at 0 and be evenly spaced.
+    fn latent_stride(&self, latents: usize) -> Result<u32> {
+        let value = self.fixture().value(&["cases", &self.name, "latent_positions"])?;
+        let positions: Vec<u32> = serde_json::from_value(value.clone())
+            .map_err(|e| self.fixture().malformed(format!("latent_positions: {e}")))?;
+        let stride = positions.get(1).copied().unwrap_or(1);
+        let even = positions.iter().enumerate().all(|(i, &p)| p == i as u32 * stride);
+        if even && positions.len() == latents {
+            return Ok(stride);
+        }
+        let detail = format!("{}: latent positions {positions:?} are not evenly spaced", self.name);
+        Err(self.fixture().malformed(detail))
+    }
+
+    fn latent_attention(&mut self) -> Result<()> {
+        let [batch, seq, heads, head_dim] = self.axes("q")?;
+        let [_, latents, _, _] = self.axes("k")?;
+        let shape = LatentAttentionShape {
+            batch,
+            seq,
+            heads,
+            head_dim,
+            latents,
+            latent_stride: Some(self.latent_stride(latents)?),
+            first_position: 0,
+            theta: self.number("theta")?,
+        };
+        let (width, n) = (shape.width(), shape.rows() * shape.width());
+        let parts = ["k", "v"];
+        let packed = self.pack(&parts, width)?;
+        let kv = self.device.alloc_from(&packed)?;
+        let (q, d_out) = (self.input("q")?, self.input("do")?);
+        let (out, d_q, d_kv) = (self.output(n)?, self.output(n)?, self.output(packed.len())?);
+        let args = LatentAttentionForward { q: &q, kv: &kv, out: &out, shape };
+        self.device.latent_attention_forward(&args)?;
+        self.device.latent_attention_backward(&LatentAttentionBackward {
+            q: &q,
+            kv: &kv,
+            d_out: &d_out,
+            d_q: Some(&d_q),
+            accumulate_q: false,
+            d_kv: &d_kv,
+            shape,
+        })?;
+        self.compare("out.o", &out)?;
+        self.compare("grad.q", &d_q)?;
+        self.compare_packed(&parts, width, &d_kv)
+    }
+
+    fn silu_mul(&mut self) -> Result<()> {
+        let [rows, width] = self.axes("g")?;
+        let packed = self.pack(&["g", "u"], width)?;
+        let gate_up = self.device.alloc_from(&packed)?;
+        let d_out = self.input("dy")?;
+        let (out, d_gate_up) = (self.output(rows * width)?, self.output(packed.len())?);
+        self.device.swiglu_forward(&SwigluForward {
+            gate_up: &gate_up,
+            out: &out,
+            rows,
+            width,
+        })?;
+        self.device.swiglu_backward(&SwigluBackward {
+            gate_up: &gate_up,
+            d_out: &d_out,
+            d_gate_up: &d_gate_up,
+            rows,
+            width,
+        })?;
+        self.compare("out.y", &out)?;
+        self.compare_packed(&["g", "u"], width, &d_gate_up)
+    }
+
+    /// The whole feed-forward block, from linear maps and the gated activation.
+    fn swiglu(&mut self) -> Result<()> {
+        let [rows, dim] = self.axes("x")?;
+        let [width, _] = self.axes("gate")?;
+        let (x, down, d_y) = (self.input("x")?, self.input("down")?, self.input("dy")?);
+        let both = [self.host("gate")?, self.host("up")?].concat();
+        let weight = self.device.alloc_from(&both)?;
+        let (gate_up, d_gate_up) = (self.output(2 * rows * width)?, self.output(2 * rows * width)?);
+        let (s, d_s) = (self.output(rows * width)?, self.output(rows * width)?);
+        let (y, d_x) = (self.output(rows * dim)?, self.output(rows * dim)?);
+        let (d_weight, d_down) = (self.output(both.len())?, self.output(dim * width)?);
+        let device = &mut *self.device;
+        let linear = |x, weight, out, inner, outer| LinearForward {
+            x,
+            weight,
+            residual: None,
+            out,
+            rows,
+            inner,
+            outer,
+        };
+        device.linear_forward(&linear(&x, &weight, &gate_up, dim, 2 * width))?;
+        device.swiglu_forward(&SwigluForward { gate_up: &gate_up, out: &s, rows, width })?;
+        device.linear_forward(&linear(&s, &down, &y, width, dim))?;
+        let to_input = |d_out, weight, d_x, inner, outer| LinearBackwardInput {
+            d_out,
+            weight,
+            d_x,
+            accumulate: false,
+            rows,
+            inner,
+            outer,
+        };
+        let to_weight =
+            |d_out, x, d_weight, inner, outer| LinearBackwardWeight {
+                d_out,
+                x,
+                d_weight,
+                rows,
+                inner,
+                outer,
+            };
+        device.linear_backward_weight(&to_weight(&d_y, &s, &d_down, width, dim))?;
+        device.linear_backward_input(&to_input(&d_y, &down, &d_s, width, dim))?;
+        device.swiglu_backward(&SwigluBackward {
+            gate_up: &gate_up,
+            d_out: &d_s,
+            d_gate_up: &d_gate_up,
+            rows,
+            width,
+        })?;
+        device.linear_backward_weight(&to_weight(&d_gate_up, &x, &d_weight, dim, 2 * width))?;
+        device.linear_backward_input(&to_input(&d_gate_up, &weight, &d_x, dim, 2 * width))?;
+        self.compare("out.y", &y)?;
+        self.compare("grad.x", &d_x)?;
+        self.compare("grad.down", &d_down)?;
+        let half = width * dim;
+        self.compare("grad.gate", &d_weight.slice(0..half)?)?;
+        self.compare("grad.up", &d_weight.slice(half..2 * half)?)
+    }
+
+    /// With the identity as projection the hidden states are the logits.
+    fn cross_entropy(&mut self) -> Result<()> {
+        let [rows, vocab] = self.axes("logits")?;
+        let mut identity = vec![0.0f32; vocab * vocab];
+        identity.iter_mut().step_by(vocab + 1).for_each(|x| *x = 1.0);
+        let weight = self.device.alloc_from(&identity)?;
+        let (hidden, targets) = (self.input("logits")?, self.integers("targets")?);
+        let kept = self.device.read::<i32>(&targets)?.iter().filter(|&&t| t >= 0).count() as f64;
+        let (token_nll, logsumexp) = (self.output(rows)?, self.output(rows)?);
+        let d_hidden = self.output(rows * vocab)?;
+        let d_weight = self.output(vocab * vocab)?;
+        for (part, scale) in [("grad_of_sum", 1.0), ("grad_of_mean", 1.0 / kept)] {
+            // Both algorithms of a backend: with and without the gradient of the projection.
+            for d_weight in [None, Some(&d_weight)] {
+                self.device.linear_cross_entropy(&LinearCrossEntropy {
+                    hidden: &hidden,
+                    weight: &weight,
+                    targets: &targets,
+                    token_nll: &token_nll,
+                    logsumexp: &logsumexp,
+                    d_hidden: Some(&d_hidden),
+                    d_weight,
+                    scale: scale as f32,
+                    rows,
+                    width: vocab,
+                    vocab,
+                })?;
+                self.compare(&format!("{part}.logits"), &d_hidden)?;
+                self.compare("out.token_nll", &token_nll)?;
+            }
+        }
+        let sum: f64 = self.device.read::<f32>(&token_nll)?.iter().map(|&x| x as f64).sum();
+        self.checker.compare(&self.key("out.sum"), &[sum])?;
+        self.checker.compare(&self.key("out.mean"), &[sum / kept])
+    }
+
+    fn posterior(&mut self) -> Result<()> {
+        let [samples, latents, dim] = self.axes("mu")?;
+        let shape = GaussianShape { samples, layers: 1, per_layer: latents * dim };
+        let (mu, logvar) = (self.input("mu")?, self.input("logvar")?);
+        let (eps, d_z) = (self.input("eps")?, self.input("dz")?);
+        let n = shape.len();
+        let (z, d_mu, d_logvar, d_eps) =
+            (self.output(n)?, self.output(n)?, self.output(n)?, self.output(n)?);
+        let zero = self.output(n)?;
+        let kl = self.device.alloc(DType::F64, samples)?;
+        let device = &mut *self.device;
+        device.gaussian_reparameterise(&GaussianReparameterise {
+            mu: &mu,
+            logvar: &logvar,
+            eps: &eps,
+            z: &z,
+            shape,
+        })?;
+        device.gaussian_kl(&GaussianKl { mu: &mu, logvar: &logvar, kl: &kl, shape })?;
+        device.gaussian_backward(&GaussianBackward {
+            d_z: &d_z,
+            mu: &mu,
+            logvar: &logvar,
+            eps: &eps,
+            d_mu: &d_mu,
+            d_logvar: &d_logvar,
+            shape,
+        })?;
+        // d_eps = d_z * exp(logvar / 2) is the draw with mean 0 and noise d_z.
+        device.gaussian_reparameterise(&GaussianReparameterise {
+            mu: &zero,
+            logvar: &logvar,
+            eps: &d_z,
+            z: &d_eps,
+            shape,
+        })?;
+        let kl = device.read::<f64>(&kl)?;
+        self.checker.compare(&self.key("out.kl"), &kl)?;
+        self.compare("out.z", &z)?;
+        self.compare("grad.mu", &d_mu)?;
+        self.compare("grad.logvar", &d_logvar)?;
+        self.compare("grad.eps", &d_eps)
+    }
+
+    fn embedding(&mut self) -> Result<()> {
+        let [vocab, width] = self.axes("table")?;
+        let (table, d_out) = (self.input("table")?, self.input("dy")?);
+        let tokens = self.integers("tokens")?;
+        let host = self.device.read::<i32>(&tokens)?;
+        let rows = host.len();
+        let mut order: Vec<i32> = (0..rows as i32).collect();
+        order.sort_by_key(|&row| host[row as usize]);
+        let order = self.device.alloc_from(&order)?;
+        let (out, d_table) = (self.output(rows * width)?, self.output(vocab * width)?);
+        self.device.embedding_forward(&EmbeddingForward {
+            table: &table,
+            tokens: &tokens,
+            out: &out,
+            rows,
+            width,
+            vocab,
+        })?;
+        self.device.embedding_backward(&EmbeddingBackward {
+            d_out: &d_out,
+            tokens: &tokens,
+            order: &order,
+            d_table: &d_table,
+            rows,
+            width,
+            vocab,
+        })?;
+        self.compare("out.y", &out)?;
+        self.compare("grad.table", &d_table)
+    }
+
+    fn adamw(&mut self) -> Result<()> {
+        let list = |name: &str| -> Result<Vec<f64>> {
+            let value = self.fixture().value(&["cases", &self.name, name])?;
+            serde_json::from_value(value.clone())
+                .map_err(|e| self.fixture().malformed(format!("{name}: {e}")))
+        };
+        let (lrs, betas) = (list("lrs")?, list("betas")?);
+        let &[beta1, beta2] = betas.as_slice() else {
+            return Err(self.fixture().malformed("betas has not two numbers"));
+        };
+        let (eps, weight_decay) = (self.number("eps")?, self.number("weight_decay")?);
+        let params = self.input("x")?;
+        let n = params.len();
+        let (first_moment, second_moment) = (self.output(n)?, self.output(n)?);
+        let segments = [AdamWSegment { offset: 0, len: n, decay: true }];
+        for (index, lr) in lrs.iter().enumerate() {
+            let gradients = self.input(&format!("grad{}", index + 1))?;
+            let number = index as u64 + 1;
+            let step = AdamWStep { lr: *lr, beta1, beta2, eps, weight_decay, number };
+            self.device.adamw(&AdamW {
+                params: &params,
+                gradients: &gradients,
+                first_moment: &first_moment,
+                second_moment: &second_moment,
+                clip: None,
+                segments: &segments,
+                step,
+            })?;
+            self.compare(&format!("out.x{number}"), &params)?;
+        }
+        self.compare(&format!("out.m{}", lrs.len()), &first_moment)?;
+        self.compare(&format!("out.v{}", lrs.len()), &second_moment)
+    }
+
+    fn clip(&mut self) -> Result<()> {
+        let all = [self.host("a")?, self.host("b")?].concat();
+        let gradients = self.device.alloc_from(&all)?;
+        let out = self.device.alloc(DType::F64, 2)?;
+        let limit = self.number("limit")?;
+        self.device.global_norm(&GlobalNorm { gradients: &gradients, out: &out, limit })?;
+        let values = self.device.read::<f64>(&out)?;
+        self.checker.compare(&self.key("out.norm"), &values[..1])?;
+        self.checker.compare(&self.key("out.factor"), &values[1..])
+    }
+}
