@@ -180,9 +180,8 @@ def main() -> int:
     commit = output(["git", "rev-parse", "HEAD"], cwd=HERE)
     changed = bool(output(["git", "status", "--porcelain", "--untracked-files=no"], cwd=HERE))
     versions = {"torch": torch_version, "python": output([args.python, "-c", "import platform; print(platform.python_version())"]),
-                "ltm": output([args.ltm, "--version"]) if args.ltm else None,
-                "rustc": output(["rustc", "--version"]), "gcc": (output(["gcc", "--version"]).splitlines() or [""])[0],
-                "kernel": platform.release()}
+                "ltm": output([args.ltm, "--version"]).removeprefix("ltm ") if args.ltm else None,
+                "rustc": output(["rustc", "--version"]).removeprefix("rustc "), "gcc": output(["gcc", "-dumpfullversion"])}
     result = {"cpu": cpu_model(), "cores": os.cpu_count(), "memory_bytes": memory_bytes(), "threads": args.threads,
               "date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": commit, "uncommitted_changes": changed,
               "versions": versions, "rounds": args.rounds,

@@ -310,7 +310,7 @@ class OneDnnLinear(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g):
         x, w = ctx.saved_tensors
-        dx = g @ w if ctx.needs_input_grad[0] else None
+        dx = torch.ops.ltm_peer.linear(g, w.t()) if ctx.needs_input_grad[0] else None
         dw = g.flatten(0, -2).t() @ x.flatten(0, -2) if ctx.needs_input_grad[1] else None
         return dx, dw
 
@@ -358,7 +358,7 @@ class ChunkedHead:
             picked = logits[rows, y]
             nll[at:at + n] = self.softmax(logits) - picked
             logits[rows, y] -= 1.0
-            torch.mm(logits, emb, out=dh[at:at + n])
+            dh[at:at + n] = torch.ops.mkldnn._linear_pointwise(logits, emb.t(), None, "none", [], "")
             if grad is not None:
                 torch.addmm(grad, logits.t(), x, alpha=scale, out=grad)
             del logits
@@ -375,7 +375,7 @@ def cosine(frac):
 
 
 class Trainer:
-    def __init__(self, cfg, weights, reading, compiled, loss="auto", chunk=256, seq=None, onednn=None,
+    def __init__(self, cfg, weights, reading, compiled, loss="auto", chunk=128, seq=None, onednn=None,
                  slow_lr=None):
         self.cfg, self.w, self.reading = cfg, weights, reading
         self.collect = reading == "released"
@@ -615,6 +615,7 @@ def check(args) -> int:
     compiled = args.variant == "compiled"
     for loss in ("graph", "split", "chunked"):
         for reading in ("released", "paper"):
+            torch.compiler.reset()    # or the limit on recompilations would turn later cases eager
             tr = Trainer(cfg, Weights(cfg).load(named), reading, compiled, loss, chunk=40, onednn=args.onednn)
             tr.fast_peak = lambda: FAST["lr"]
             tag = f"{loss} {reading}"
@@ -674,8 +675,8 @@ def main() -> int:
     a.add_argument("--loss", choices=("auto", "graph", "split", "chunked"), default="auto",
                    help="cross-entropy: in the graph, or apart (flash kernel where no weight gradient is wanted, "
                         "else chunks), or always in chunks; auto: graph up to 4096 words, else split")
-    a.add_argument("--chunk", type=int, default=256, help="tokens in a chunk of logits")
-    a.add_argument("--onednn", type=int, choices=(0, 1), default=1, help="forward products through oneDNN (1) or MKL (0)")
+    a.add_argument("--chunk", type=int, default=128, help="tokens in a chunk of logits")
+    a.add_argument("--onednn", type=int, choices=(0, 1), default=1, help="linear maps through oneDNN (1) or MKL (0), weight gradients aside")
     a.add_argument("--malloc", choices=("tuned", "default"), default="tuned")
     a.add_argument("--check", metavar="DIR", help="compare with micro.safetensors there, and stop")
     a.add_argument("--verbose", action="store_true")
