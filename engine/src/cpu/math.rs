@@ -16,7 +16,8 @@ pub fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     let clamped = x.clamp(-88.0, 89.0);
-    let n = (clamped * LOG2_E + ROUND) - ROUND;
+    let shifted = clamped * LOG2_E + ROUND;
+    let n = shifted - ROUND;
     let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
     let mut p = 1.987_569_2e-4;
     p = p * r + 1.398_2e-3;
@@ -25,11 +26,13 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 1.666_666_5e-1;
     p = p * r + 0.5;
     let y = p * (r * r) + r + 1.0;
+    // The integer stands in the low bits of the shifted number. `n as i32` would saturate,
+    // which no vector instruction does: the loop around it would fall apart into scalars.
+    let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     // 2^n as two factors, so that n = 128 does not overflow before the product does.
-    let n = n as i32;
     let half = n >> 1;
-    let power = |k: i32| f32::from_bits(((k + 127) << 23) as u32);
-    let y = y * power(half) * power(n - half);
+    let power = |k: i32| f32::from_bits((k.wrapping_add(127) as u32) << 23);
+    let y = y * power(half) * power(n.wrapping_sub(half));
     if x < -87.3 { 0.0 } else { y }
 }
 
