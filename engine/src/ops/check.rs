@@ -54,6 +54,11 @@ pub(crate) fn distinct(op: &'static str, outputs: &[&Buffer], inputs: &[&Buffer]
     Ok(())
 }
 
+/// An extent that rows are cut by, or that a softmax runs over.
+pub(crate) fn positive(op: &'static str, what: &'static str, extent: usize) -> Result<()> {
+    value(op, extent > 0, || format!("{what} is 0, expected at least 1"))
+}
+
 /// A condition on scalar arguments.
 pub(crate) fn value(op: &'static str, holds: bool, detail: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Value { op, detail: detail() }) }

@@ -24,6 +24,8 @@ impl EmbeddingForward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "embedding_forward";
+        check::positive(OP, "width", self.width)?;
+        check::positive(OP, "vocab", self.vocab)?;
         check::floats(OP, "table", self.table, self.vocab * self.width)?;
         check::integers(OP, "tokens", self.tokens, self.rows)?;
         check::floats(OP, "out", self.out, self.rows * self.width)?;
@@ -55,6 +57,8 @@ impl EmbeddingBackward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "embedding_backward";
+        check::positive(OP, "width", self.width)?;
+        check::positive(OP, "vocab", self.vocab)?;
         check::floats(OP, "d_out", self.d_out, self.rows * self.width)?;
         check::integers(OP, "tokens", self.tokens, self.rows)?;
         check::integers(OP, "order", self.order, self.rows)?;

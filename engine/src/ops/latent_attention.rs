@@ -45,6 +45,7 @@ impl LatentAttentionShape {
         check::value(op, self.head_dim % 2 == 0 && self.head_dim > 0, || {
             format!("head_dim is {}, expected a positive even number", self.head_dim)
         })?;
+        check::positive(op, "heads", self.heads)?;
         check::value(op, (1..=MAX_LATENTS).contains(&self.latents), || {
             format!("{} latents per layer, expected 1 to {MAX_LATENTS}", self.latents)
         })

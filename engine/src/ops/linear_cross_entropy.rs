@@ -38,6 +38,8 @@ impl LinearCrossEntropy<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "linear_cross_entropy";
+        check::positive(OP, "width", self.width)?;
+        check::positive(OP, "vocab", self.vocab)?;
         check::floats(OP, "hidden", self.hidden, self.rows * self.width)?;
         check::floats(OP, "weight", self.weight, self.vocab * self.width)?;
         check::integers(OP, "targets", self.targets, self.rows)?;

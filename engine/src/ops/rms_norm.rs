@@ -37,6 +37,7 @@ impl RmsNormForward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "rms_norm_forward";
+        check::positive(OP, "width", self.width)?;
         let n = self.rows * self.width;
         check::floats(OP, "x", self.x, n)?;
         check::floats(OP, "weight", self.weight, self.width)?;
@@ -82,6 +83,7 @@ impl RmsNormBackward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "rms_norm_backward";
+        check::positive(OP, "width", self.width)?;
         let n = self.rows * self.width;
         check::floats(OP, "d_out", self.d_out, n)?;
         check::floats(OP, "x", self.x, n)?;

@@ -20,6 +20,7 @@ impl SwigluForward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "swiglu_forward";
+        check::positive(OP, "width", self.width)?;
         let n = self.rows * self.width;
         check::floats(OP, "gate_up", self.gate_up, 2 * n)?;
         check::floats(OP, "out", self.out, n)?;
@@ -46,6 +47,7 @@ impl SwigluBackward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "swiglu_backward";
+        check::positive(OP, "width", self.width)?;
         let n = self.rows * self.width;
         check::floats(OP, "gate_up", self.gate_up, 2 * n)?;
         check::floats(OP, "d_out", self.d_out, n)?;

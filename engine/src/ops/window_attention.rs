@@ -38,7 +38,8 @@ impl WindowAttentionShape {
         check::value(op, self.head_dim % 2 == 0 && self.head_dim > 0, || {
             format!("head_dim is {}, expected a positive even number", self.head_dim)
         })?;
-        check::value(op, self.window > 0, || "window is 0, expected at least 1".into())
+        check::positive(op, "heads", self.heads)?;
+        check::positive(op, "window", self.window)
     }
 }
 
