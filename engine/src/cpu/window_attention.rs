@@ -47,7 +47,7 @@ impl Block {
 }
 
 fn most_keys(shape: &WindowAttentionShape) -> usize {
-    (shape.window - 1 + BLOCK).min(shape.seq)
+    shape.window.saturating_add(BLOCK - 1).min(shape.seq)
 }
 
 /// Offset of part `part` (0 q, 1 k, 2 v) of a head in token 0 of a sequence, and the distance
