@@ -14,7 +14,7 @@ pub fn draw(device: DeviceId, args: &Sample<'_>) -> Result<()> {
             let detail = format!("logit {i} of row {row} is {}", logits[i]);
             return Err(Error::Value { op: OP, detail });
         }
-        let stream = Stream { sample: args.stream.sample + row as u32, ..args.stream };
+        let stream = Stream { sample: args.stream.sample.wrapping_add(row as u32), ..args.stream };
         *token = draw_row(args, logits, stream.uniform(args.position)) as i32;
     }
     Ok(())
@@ -22,9 +22,9 @@ pub fn draw(device: DeviceId, args: &Sample<'_>) -> Result<()> {
 
 fn draw_row(args: &Sample<'_>, logits: &[f32], uniform: f32) -> usize {
     let mut ranked: Vec<u32> = (0..logits.len() as u32).collect();
-    let by_rank = |&a: &u32, &b: &u32| {
-        logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b))
-    };
+    // Adding 0 turns -0 to 0, which it equals.
+    let logit = |i: u32| logits[i as usize] + 0.0;
+    let by_rank = |&a: &u32, &b: &u32| logit(b).total_cmp(&logit(a)).then(a.cmp(&b));
     let greedy = args.temperature == 0.0;
     let keep = match args.top_k {
         _ if greedy => 1,
