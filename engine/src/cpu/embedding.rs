@@ -69,16 +69,17 @@ pub fn backward(device: DeviceId, args: &EmbeddingBackward<'_>) -> Result<()> {
     Ok(())
 }
 
-/// `order` lists rows in range, sorted by token. Disjointness of the tasks rests on it.
+/// `order` lists rows in range, sorted by token and then by row, so each once. Disjointness of
+/// the tasks rests on it.
 fn check_order(op: &'static str, order: &[i32], tokens: &[i32]) -> Result<()> {
     let rows = tokens.len();
     if let Some(i) = order.iter().position(|&r| r < 0 || r as usize >= rows) {
         let detail = format!("order[{i}] is {}, expected 0 to {}", order[i], rows - 1);
         return Err(Error::Value { op, detail });
     }
-    let token = |i: usize| tokens[order[i] as usize];
-    if let Some(i) = (1..rows).find(|&i| token(i - 1) > token(i)) {
-        let detail = format!("order is not sorted by token at {i}");
+    let key = |i: usize| (tokens[order[i] as usize], order[i]);
+    if let Some(i) = (1..rows).find(|&i| key(i - 1) >= key(i)) {
+        let detail = format!("order is not sorted by token and row at {i}");
         return Err(Error::Value { op, detail });
     }
     Ok(())
