@@ -61,6 +61,9 @@ fn kl_of(mu: &[f32], logvar: &[f32]) -> f64 {
 }
 
 fn kl_into(kl: &mut [f64], mu: &[f32], logvar: &[f32], per_sample: usize) {
+    if per_sample == 0 {
+        return kl.fill(0.0);
+    }
     kl.par_iter_mut()
         .zip(mu.par_chunks(per_sample).zip(logvar.par_chunks(per_sample)))
         .for_each(|(kl, (mu, logvar))| *kl = kl_of(mu, logvar));
@@ -71,7 +74,7 @@ pub fn kl(device: DeviceId, args: &GaussianKl<'_>) -> Result<()> {
     let mu = read::<f32>(device, OP, args.mu)?;
     let logvar = read::<f32>(device, OP, args.logvar)?;
     let kl = write::<f64>(device, OP, args.kl)?;
-    kl_into(kl, mu, logvar, args.shape.per_sample().max(1));
+    kl_into(kl, mu, logvar, args.shape.per_sample());
     Ok(())
 }
 
@@ -146,7 +149,7 @@ pub fn update(device: DeviceId, args: &GaussianUpdate<'_>) -> Result<()> {
     let n = args.shape.len();
     let (mu_m, mu_v) = write::<f32>(device, OP, args.mu_moments)?.split_at_mut(n);
     let (logvar_m, logvar_v) = write::<f32>(device, OP, args.logvar_moments)?.split_at_mut(n);
-    kl_into(write(device, OP, args.kl)?, mu, logvar, args.shape.per_sample().max(1));
+    kl_into(write(device, OP, args.kl)?, mu, logvar, args.shape.per_sample());
     let z = Shared::new(write::<f32>(device, OP, args.z)?);
     let parts = [mu, logvar, mu_m, mu_v, logvar_m, logvar_v].map(Shared::new);
     let adam = Adam::new(&args.step, true);
