@@ -97,6 +97,10 @@ impl Device for Cpu {
 
     fn copy(&mut self, from: &Buffer, to: &Buffer) -> Result<()> {
         same_length("copy", from.byte_len(), to.byte_len())?;
+        if from.dtype() != to.dtype() {
+            let (found, expected) = (to.dtype(), from.dtype());
+            return Err(Error::Type { op: "copy", what: "to", found, expected });
+        }
         if from.overlaps(to) {
             return Err(Error::Overlap { op: "copy" });
         }
