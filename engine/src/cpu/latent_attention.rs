@@ -16,6 +16,16 @@ use crate::{DeviceId, Result};
 /// Tokens per task.
 const BLOCK: usize = 64;
 
+/// Bytes of work memory that the backward pass takes beside its arguments: the gradients of keys
+/// and values from each block of tokens. The device keeps it for later calls.
+pub fn latent_attention_scratch_bytes(shape: &LatentAttentionShape) -> usize {
+    partial_sums(shape) * size_of::<f32>()
+}
+
+fn partial_sums(s: &LatentAttentionShape) -> usize {
+    s.batch * s.seq.div_ceil(BLOCK) * 2 * s.latents * s.width()
+}
+
 /// Rotary tables of tokens and latents.
 struct Tables<'a> {
     tokens: &'a RopeTable,
@@ -221,7 +231,7 @@ pub fn backward(
     let tables = tables(&s, ropes);
     let (d, width, size) = (s.head_dim, s.width(), s.latents * s.width());
     let blocks = s.seq.div_ceil(BLOCK);
-    let sums = partials.floats(s.batch * blocks * 2 * size);
+    let sums = partials.floats(partial_sums(&s));
     sums.par_chunks_exact_mut(2 * size).enumerate().for_each(|(task, sum)| {
         let (sequence, first) = (task / blocks, task % blocks * BLOCK);
         let count = BLOCK.min(s.seq - first);

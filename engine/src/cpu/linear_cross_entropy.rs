@@ -23,6 +23,40 @@ const SPLIT: usize = 8192;
 /// Numbers in the stored logits of one block of tokens (128 MiB).
 const STORED: usize = 1 << 25;
 
+/// Which gradients are computed beside the losses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LossGradients {
+    /// With respect to the hidden states.
+    pub hidden: bool,
+    /// With respect to the projection.
+    pub weight: bool,
+}
+
+/// Bytes of work memory that the losses of `rows` tokens take beside their arguments. The
+/// device keeps it for later calls.
+pub fn loss_scratch_bytes(
+    rows: usize,
+    width: usize,
+    vocab: usize,
+    gradients: LossGradients,
+) -> usize {
+    let numbers = match gradients.weight {
+        true => stored_rows(rows, vocab) * vocab,
+        false => vocab.div_ceil(SPLIT) * rows * kept_per_row(width, gradients.hidden),
+    };
+    numbers * size_of::<f32>()
+}
+
+/// Tokens whose logits are stored at a time.
+fn stored_rows(rows: usize, vocab: usize) -> usize {
+    (STORED / vocab / 64 * 64).clamp(64, 4096).min(rows.max(1))
+}
+
+/// What a task keeps of a row: maximum, sum, and the weighted sum of projection rows.
+fn kept_per_row(width: usize, wants_gradient: bool) -> usize {
+    STATISTICS + if wants_gradient { width } else { 0 }
+}
+
 struct Problem<'a> {
     hidden: &'a [f32],
     weight: &'a [f32],
@@ -105,9 +139,8 @@ fn online(
     let splits = vocab.div_ceil(SPLIT);
     let block = if splits > 1 { 512 } else { 256 };
     let wants_gradient = d_hidden.is_some();
-    let kept = STATISTICS + if wants_gradient { width } else { 0 };
-    // Per split and row: maximum, sum, and the weighted sum of projection rows.
-    let sums = partials.floats(splits * rows * kept);
+    // Per split and row.
+    let sums = partials.floats(splits * rows * kept_per_row(width, wants_gradient));
     let (statistics, weighted) = sums.split_at_mut(splits * rows * STATISTICS);
     let (shared_statistics, shared_weighted) = (Shared::new(statistics), Shared::new(weighted));
     let blocks = rows.div_ceil(block);
@@ -217,7 +250,7 @@ fn stored(
     partials: &mut Partials,
 ) {
     let Problem { rows, width, vocab, scale, .. } = *problem;
-    let block = (STORED / vocab / 64 * 64).clamp(64, 4096).min(rows.max(1));
+    let block = stored_rows(rows, vocab);
     let weight = Mat::new(problem.weight, vocab, width);
     let mut logits = std::mem::take(partials.logits());
     if logits.len() < block * vocab {

@@ -30,6 +30,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::ops::*;
 use crate::{Buffer, DType, Device, DeviceId, Error, Result};
 
+pub use latent_attention::latent_attention_scratch_bytes;
+pub use linear_cross_entropy::{LossGradients, loss_scratch_bytes};
 pub use matmul::{MatmulUsage, matmul_usage};
 
 use memory::{bytes, bytes_mut};
