@@ -1,0 +1,49 @@
+//! What can go wrong in evaluation.
+
+/// Why an evaluation gave no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// No window was asked for.
+    #[error("no sequence to evaluate; expected at least one window")]
+    NoSequences,
+    /// The source answered with windows of another length.
+    #[error("{found} tokens in {windows} windows; expected {expected}, {seq} in each")]
+    Length {
+        /// Tokens or targets that came.
+        found: usize,
+        /// Windows asked for.
+        windows: usize,
+        /// Tokens of so many windows.
+        expected: usize,
+        /// Tokens per window.
+        seq: usize,
+    },
+    /// Every target that z may see is ignored.
+    #[error("window {window} has no target to score; expected at least one that is not negative")]
+    NoTargets {
+        /// The window.
+        window: u64,
+    },
+    /// The part that z sees leaves nothing to predict, or is empty.
+    #[error("a context of {context} tokens in sequences of {seq}; expected 1 to {}", seq - 1)]
+    Context {
+        /// Tokens asked for.
+        context: usize,
+        /// Tokens per sequence.
+        seq: usize,
+    },
+    /// A score is not a number.
+    #[error(
+        "window {window}: the {what} is {value}; the weights are damaged, or the fast loop \
+         diverged (try a smaller fast.lr)"
+    )]
+    NotFinite {
+        /// The window.
+        window: u64,
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+    },
+}

@@ -1,0 +1,105 @@
+//! Bytes, before any of them is allocated.
+
+use ltm_engine::cpu::{LossGradients, latent_attention_scratch_bytes, loss_scratch_bytes};
+use serde::Serialize;
+
+use super::PlanError;
+use crate::Result;
+use crate::config::Config;
+use crate::model::{BatchShape, latent_shape};
+use crate::passes::{PassPlan, Purpose};
+use crate::workspace::Workspace;
+
+/// Bytes of training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// Weights, f32.
+    pub weights: usize,
+    /// Their gradient, f32.
+    pub gradients: usize,
+    /// Both moments of the optimiser, f32.
+    pub moments: usize,
+    /// Posterior, latents, losses and prefix of a micro-batch.
+    pub workspace: usize,
+    /// What the prefix keeps for its backward pass.
+    pub prefix_arena: usize,
+    /// What all other passes take turns in.
+    pub suffix_arena: usize,
+    /// The sum of the above, which is what the trainer allocates on its device.
+    pub allocated: usize,
+    /// About what the CPU backend keeps beside its arguments: partial sums, and a block of
+    /// logits. Threads add a few megabytes each.
+    pub cpu_scratch: usize,
+    /// `allocated + cpu_scratch`.
+    pub total: usize,
+}
+
+/// Far below the range of the counters, far beyond any machine.
+const LARGEST: f64 = (1_u64 << 58) as f64;
+
+/// Whether every number of bytes fits its counter.
+///
+/// # Errors
+/// [`PlanError::TooLarge`].
+pub(super) fn check_sizes(
+    config: &Config,
+    shape: BatchShape,
+) -> std::result::Result<(), PlanError> {
+    let model = &config.model;
+    let [d, f, v] = [model.dim, model.ffn_dim(), model.vocab_size].map(|n| n as f64);
+    let (layers, latents) = (model.layers as f64, model.latents as f64);
+    let rows = shape.batch as f64 * shape.seq as f64;
+    // Four numbers of 4 bytes for each parameter.
+    let weights = 16.0 * (v * d + layers * (8.0 * d * d + 3.0 * d * f));
+    // Generous: no layer keeps more than this, forward and backward together.
+    let activations = 4.0 * layers * rows * (64.0 * d + 16.0 * f + v.min(8192.0));
+    let posterior = 64.0 * shape.batch as f64 * latents * d;
+    for (what, bytes) in [
+        ("the weights, their gradient and moments", weights),
+        ("the activations of a micro-batch", activations),
+        ("the posteriors of a micro-batch", posterior),
+    ] {
+        if bytes > LARGEST {
+            return Err(PlanError::TooLarge { what, bytes });
+        }
+    }
+    Ok(())
+}
+
+impl Memory {
+    /// Bytes of training on micro-batches of `shape`.
+    pub(super) fn of(config: &Config, shape: BatchShape) -> Result<Self> {
+        let passes = PassPlan::record(config, shape, Purpose::Training)?;
+        let weights = config.parameter_count() * size_of::<f32>();
+        let mut memory = Self {
+            weights,
+            gradients: weights,
+            moments: 2 * weights,
+            workspace: Workspace::bytes(&config.model, shape, true),
+            prefix_arena: passes.prefix_arena_bytes(),
+            suffix_arena: passes.suffix_arena_bytes(),
+            allocated: 0,
+            cpu_scratch: cpu_scratch(config, shape),
+            total: 0,
+        };
+        memory.allocated = memory.weights
+            + memory.gradients
+            + memory.moments
+            + memory.workspace
+            + memory.prefix_arena
+            + memory.suffix_arena;
+        memory.total = memory.allocated + memory.cpu_scratch;
+        Ok(memory)
+    }
+}
+
+/// The largest partial sums, which share one memory, and the stored logits beside them.
+fn cpu_scratch(config: &Config, shape: BatchShape) -> usize {
+    let model = &config.model;
+    let loss = |weight| {
+        let gradients = LossGradients { hidden: true, weight };
+        loss_scratch_bytes(shape.rows(), model.dim, model.vocab_size, gradients)
+    };
+    let attention = latent_attention_scratch_bytes(&latent_shape(model, shape));
+    loss(false).max(attention) + loss(true)
+}
