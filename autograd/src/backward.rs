@@ -99,9 +99,10 @@ impl<'a> Backward<'a> {
         weight: Var,
     ) -> Result<Option<Var>> {
         match self.vars[weight.0].gradient {
-            None => Ok(None),
             Some((gradient, GradientMode::Add)) => Ok(Some(gradient)),
-            Some((_, GradientMode::Overwrite)) => Err(Error::Mode { op, what }),
+            // A result has no buffer to add into: its gradient would be lost in silence.
+            None if !self.vars[weight.0].needs_gradient => Ok(None),
+            _ => Err(Error::Mode { op, what }),
         }
     }
 
