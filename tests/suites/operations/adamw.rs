@@ -1,0 +1,226 @@
+//! AdamW and the global-norm clip.
+
+use ltm_engine::ops::{AdamW, AdamWSegment, AdamWStep, GlobalNorm};
+use ltm_engine::{Buffer, DType, Device, DeviceExt, Ops, Result};
+use ltm_tests::numbers::{gaussians, normals, widen};
+use ltm_tests::reference::adamw::{State, global_norm};
+use ltm_tests::{Arg, Case, Data, Expected, Role, refuses, refuses_value, verify};
+
+#[derive(Clone, Debug)]
+struct Step {
+    /// Lengths of the segments; every other one decays.
+    segments: Vec<usize>,
+    number: u64,
+    /// Factor of the gradients.
+    clip: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Norm {
+    len: usize,
+    limit: f64,
+}
+
+printed!(Step, Norm);
+
+impl Step {
+    fn len(&self) -> usize {
+        self.segments.iter().sum()
+    }
+
+    fn constants(&self) -> AdamWStep {
+        let number = self.number;
+        AdamWStep { lr: 4e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, number }
+    }
+
+    fn segments(&self) -> Vec<AdamWSegment> {
+        let mut offset = 0;
+        let segment = |(i, &len): (usize, &usize)| {
+            offset += len;
+            AdamWSegment { offset: offset - len, len, decay: i % 2 == 0 }
+        };
+        self.segments.iter().enumerate().map(segment).collect()
+    }
+
+    /// Parameters, gradients, and moments as earlier steps leave them.
+    fn inputs(&self) -> [Vec<f32>; 4] {
+        let n = self.len();
+        let moments = |seed| match self.number {
+            1 => vec![0.0; n],
+            _ => gaussians(seed, n, 0.0, 0.3),
+        };
+        let second = moments(4).iter().map(|x| x * x).collect();
+        [normals(1, n), normals(2, n), moments(3), second]
+    }
+}
+
+impl Case for Step {
+    fn op(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn args(&self) -> Vec<Arg> {
+        let [params, gradients, first, second] = self.inputs();
+        let mut args = vec![
+            Arg::updated("params", params),
+            Arg::input("gradients", gradients),
+            Arg::updated("first_moment", first),
+            Arg::updated("second_moment", second),
+        ];
+        if let Some(factor) = self.clip {
+            let data = Data::F64(vec![f64::NAN, factor]);
+            args.push(Arg { name: "clip", data, role: Role::Input });
+        }
+        args
+    }
+
+    fn call(&self, device: &mut dyn Device, b: &[Buffer]) -> Result<()> {
+        device.adamw(&AdamW {
+            params: &b[0],
+            gradients: &b[1],
+            first_moment: &b[2],
+            second_moment: &b[3],
+            clip: b.get(4),
+            segments: &self.segments(),
+            step: self.constants(),
+        })
+    }
+
+    fn expected(&self) -> Vec<Expected> {
+        let [params, gradients, first, second] = self.inputs().map(|v| widen(&v));
+        let factor = self.clip.unwrap_or(1.0);
+        let gradients: Vec<f64> = gradients.iter().map(|g| g * factor).collect();
+        let segments = self.segments();
+        let decays = |i: usize| {
+            segments.iter().any(|s| s.decay && (s.offset..s.offset + s.len).contains(&i))
+        };
+        let mut state = State { params, first, second };
+        state.step(&gradients, &self.constants(), decays);
+        let State { params, first, second } = state;
+        vec![Expected::new(params, 2.0), Expected::new(first, 4.0), Expected::new(second, 4.0)]
+    }
+}
+
+impl Case for Norm {
+    fn op(&self) -> &'static str {
+        "global_norm"
+    }
+
+    fn args(&self) -> Vec<Arg> {
+        vec![Arg::input("gradients", normals(1, self.len)), Arg::overwritten_f64("out", 2)]
+    }
+
+    fn call(&self, device: &mut dyn Device, b: &[Buffer]) -> Result<()> {
+        let (gradients, out, limit) = (&b[0], &b[1], self.limit);
+        device.global_norm(&GlobalNorm { gradients, out, limit })
+    }
+
+    /// Any length is well-formed.
+    fn has_free_length(&self, name: &str) -> bool {
+        name == "gradients"
+    }
+
+    /// Summed in f64. The engine adds 1e-6 to the norm in the factor only.
+    fn expected(&self) -> Vec<Expected> {
+        let out = global_norm(&widen(&normals(1, self.len)), self.limit);
+        let tiny = 2e-6 / f32::EPSILON as f64;
+        let near = self.limit > 0.0 && (out[0] - self.limit).abs() < 1e-5;
+        vec![Expected::new(out.to_vec(), if near { tiny } else { 1e-5 })]
+    }
+}
+
+#[test]
+fn steps_are_correct() {
+    let segments: [&[usize]; 5] =
+        [&[1], &[7, 96], &[16_384, 1, 16_385], &[0, 5, 0, 3], &[257, 130, 40_000]];
+    verify(segments.into_iter().flat_map(|segments| {
+        [(1, None), (2, Some(0.013)), (1000, Some(1.0)), (u64::MAX, None)]
+            .map(|(number, clip)| Step { segments: segments.to_vec(), number, clip })
+    }));
+}
+
+#[test]
+fn norms_and_clip_factors_are_correct() {
+    let lens = [0, 1, 7, 257, 16_384, 16_385, 100_003];
+    verify(lens.into_iter().flat_map(|len| [0.0, 0.5, 1e9].map(|limit| Norm { len, limit })));
+}
+
+/// Ten steps with clipping, moments carried along, against f64.
+#[test]
+fn ten_steps_follow_the_reference() {
+    let (n, limit) = (1003, 1.0);
+    let constants = |number| AdamWStep {
+        lr: 1e-2,
+        beta1: 0.9,
+        beta2: 0.95,
+        eps: 1e-8,
+        weight_decay: 0.1,
+        number,
+    };
+    let mut device = ltm_tests::device(2);
+    let start = normals(1, n);
+    let params = device.alloc_from(&start).unwrap();
+    let [gradients, first, second] = [0; 3].map(|_| device.alloc(DType::F32, n).expect("memory"));
+    let clip = device.alloc(DType::F64, 2).unwrap();
+    let zeros = vec![0.0; n];
+    let mut state = State { params: widen(&start), first: zeros.clone(), second: zeros };
+    for number in 1..=10 {
+        let g = gaussians(20 + number, n, 0.1, number as f32);
+        device.upload(&gradients, &g).unwrap();
+        device.global_norm(&GlobalNorm { gradients: &gradients, out: &clip, limit }).unwrap();
+        device
+            .adamw(&AdamW {
+                params: &params,
+                gradients: &gradients,
+                first_moment: &first,
+                second_moment: &second,
+                clip: Some(&clip),
+                segments: &[AdamWSegment { offset: 0, len: n, decay: true }],
+                step: constants(number),
+            })
+            .unwrap();
+        let factor = global_norm(&widen(&g), limit)[1];
+        let clipped: Vec<f64> = g.iter().map(|&g| g as f64 * factor).collect();
+        state.step(&clipped, &constants(number), |_| true);
+    }
+    for (found, expected) in device.read::<f32>(&params).unwrap().iter().zip(&state.params) {
+        assert!((*found as f64 - expected).abs() < 2e-6, "{found} and {expected}");
+    }
+}
+
+#[test]
+fn malformed_calls_are_refused() {
+    let case = Step { segments: vec![3, 4], number: 2, clip: Some(0.5) };
+    refuses(&case);
+    let zeroth = Step { number: 0, ..case.clone() };
+    refuses_value(&zeroth, &zeroth.args());
+    for segments in [vec![], vec![3], vec![3, 5]] {
+        refuses_value(&Step { segments, ..case.clone() }, &case.args());
+    }
+    let norm = Norm { len: 7, limit: 1.0 };
+    refuses(&norm);
+    for limit in [-1.0, f64::NAN] {
+        refuses_value(&Norm { limit, ..norm }, &norm.args());
+    }
+}
+
+/// Ranges that overlap would be stepped twice, and gaps not at all.
+#[test]
+fn segments_must_follow_one_another() {
+    let mut device = ltm_tests::device(1);
+    let [params, gradients, first, second] = [0; 4].map(|_| device.alloc(DType::F32, 6).unwrap());
+    let constants = Step { segments: vec![], number: 1, clip: None }.constants();
+    for offsets in [[0, 2], [0, 4], [3, 0]] {
+        let segments = offsets.map(|offset| AdamWSegment { offset, len: 3, decay: true });
+        let result = device.adamw(&AdamW {
+            params: &params,
+            gradients: &gradients,
+            first_moment: &first,
+            second_moment: &second,
+            clip: None,
+            segments: &segments,
+            step: constants,
+        });
+        assert!(matches!(result, Err(ltm_engine::Error::Value { .. })), "{offsets:?}");
+    }
+}

@@ -1,0 +1,40 @@
+//! Every operation of the engine, forward and backward, one module each.
+
+use ltm_tests::Case;
+
+/// Prints a case as its operation and its fields.
+macro_rules! printed {
+    ($($case:ty),* $(,)?) => {
+        $(impl std::fmt::Display for $case {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{} {:?}", $crate::Case::op(self), self)
+            }
+        })*
+    };
+}
+
+mod adamw;
+mod add;
+mod copy;
+mod embedding;
+mod gaussian;
+mod gaussian_update;
+mod latent_attention;
+mod linear;
+mod linear_cross_entropy;
+mod normal;
+mod rms_norm;
+mod sample;
+mod swiglu;
+mod window_attention;
+mod window_attention_decode;
+
+/// Row counts of the sweeps: one, fewer than a vector, and one more than a block of tasks.
+const ROWS: [usize; 4] = [1, 7, 65, 257];
+/// Row widths of the sweeps: none is a multiple of a vector register.
+const WIDTHS: [usize; 3] = [6, 96, 130];
+
+/// Rows x widths.
+fn row_shapes() -> impl Iterator<Item = (usize, usize)> {
+    ROWS.into_iter().flat_map(|rows| WIDTHS.into_iter().map(move |width| (rows, width)))
+}
