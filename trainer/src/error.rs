@@ -24,6 +24,15 @@ pub enum Error {
     /// The run directory.
     #[error(transparent)]
     RunDir(#[from] crate::run_dir::RunDirError),
+    /// Evaluation.
+    #[error(transparent)]
+    Evaluate(#[from] crate::evaluate::EvaluateError),
+    /// Generation.
+    #[error(transparent)]
+    Generate(#[from] crate::generate::GenerateError),
+    /// A plan.
+    #[error(transparent)]
+    Plan(#[from] crate::plan::PlanError),
     /// A number stopped being finite.
     #[error(
         "iteration {iteration}: the {what} is {value}; training stopped before the update. \
@@ -37,6 +46,34 @@ pub enum Error {
         /// Its value.
         value: f64,
     },
+    /// Asked to stop in the middle of an iteration; nothing of it was applied.
+    #[error("interrupted")]
+    Interrupted,
+    /// A resumed run would take another course.
+    #[error(
+        "{}: a resumed run keeps its settings, but {list}; leave them as they were, or start a \
+         new run", run.display()
+    )]
+    ChangedSettings {
+        /// Run directory.
+        run: std::path::PathBuf,
+        /// Keys with both values.
+        list: String,
+    },
+    /// A file could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// File.
+        path: std::path::PathBuf,
+        /// Reason.
+        source: std::io::Error,
+    },
+    /// TensorBoard events.
+    #[error(transparent)]
+    Events(#[from] ltm_tools::tensorboard::Error),
+    /// Text, tokenizers and shards.
+    #[error(transparent)]
+    Tools(#[from] ltm_tools::Error),
     /// An update was asked of parameters without gradients.
     #[error("these parameters were allocated without gradients and cannot be trained")]
     Frozen,

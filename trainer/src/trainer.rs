@@ -1,6 +1,8 @@
 //! One iteration of the fast-slow algorithm (Algorithm 1 of the paper), micro-batch by
 //! micro-batch.
 
+use std::sync::atomic::AtomicBool;
+
 use ltm_autograd::Segment;
 use ltm_engine::Device;
 
@@ -12,6 +14,9 @@ use crate::posterior::{Draw, FastTrace, WeightGradients, draw_start, infer};
 use crate::schedule::{TrajectorySteps, fast_peak, slow_lr};
 use crate::workspace::Workspace;
 use crate::{Error, Result};
+
+/// For callers that never interrupt.
+pub static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Everything on the device that training needs.
 pub struct Trainer {
@@ -78,11 +83,12 @@ impl Trainer {
     /// sequence at the inferred z.
     ///
     /// # Errors
-    /// If the device fails.
+    /// [`Error::Interrupted`] if `stop` was set, or a failing device.
     pub fn accumulate(
         &mut self,
         peak: f64,
         trajectory: &TrajectorySteps,
+        stop: &AtomicBool,
     ) -> Result<(FastTrace, Vec<f64>, Vec<f64>)> {
         let device = self.device.as_mut();
         let trace = infer(
@@ -92,6 +98,7 @@ impl Trainer {
             &self.config.fast,
             peak,
             WeightGradients::At(trajectory),
+            stop,
         )?;
         let training = self.passes.training.as_ref().ok_or(Error::Frozen)?;
         training.slow.run(Segment::All, device)?;
@@ -136,13 +143,14 @@ impl Trainer {
     /// One iteration on `tokens` and `targets` `[batch, T]`.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a loss or the gradient is not finite; the weights are then those
-    /// from before the iteration.
+    /// [`Error::Diverged`] if a loss or the gradient is not finite, [`Error::Interrupted`] if
+    /// `stop` was set; the weights are then those from before the iteration.
     pub fn iterate(
         &mut self,
         iteration: u64,
         tokens: &[i32],
         targets: &[i32],
+        stop: &AtomicBool,
     ) -> Result<IterationReport> {
         let shape = self.workspace.shape;
         let peak = fast_peak(&self.config, iteration);
@@ -162,7 +170,7 @@ impl Trainer {
             };
             let start = &self.config.posterior;
             draw_start(self.device.as_mut(), &self.workspace, start, draw)?;
-            let (trace, nll, kl) = self.accumulate(peak, &trajectory)?;
+            let (trace, nll, kl) = self.accumulate(peak, &trajectory, stop)?;
             totals.add(&trace, &nll, &kl);
             totals.check(iteration)?;
         }

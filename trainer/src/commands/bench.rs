@@ -9,6 +9,8 @@ use clap::ValueEnum;
 use ltm::Trainer;
 use ltm::config::{Config, Layers, Preset, Reading};
 use ltm::data::{Loader, Split};
+use ltm::trainer::NEVER;
+use ltm_autograd::{Profile, Segment};
 use ltm_engine::cpu::matmul_usage;
 use ltm_engine::philox::Stream;
 
@@ -35,6 +37,9 @@ pub struct Args {
     /// Change a setting of the shape, as in `ltm train`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Time each operation of a fast step, of one with weight gradients, and of the slow step
+    #[arg(long)]
+    by_operation: bool,
     /// Print one JSON line per reading
     #[arg(long)]
     json: bool,
@@ -110,7 +115,7 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
     for iteration in 0..args.warmup + args.iterations {
         let (tokens, targets) = source.next(batch, iteration)?;
         let (before, start) = (matmul_usage(), Instant::now());
-        loss = trainer.iterate(iteration, &tokens, &targets)?.loss;
+        loss = trainer.iterate(iteration, &tokens, &targets, &NEVER)?.loss;
         if iteration >= args.warmup {
             seconds.push(start.elapsed().as_secs_f64());
             let after = matmul_usage();
@@ -165,6 +170,37 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
         matmul.1 / total / 1e9
     );
     println!("  last loss {loss:.4} nats/token");
+    if args.by_operation {
+        print_operations(&mut trainer)?;
+    }
+    Ok(())
+}
+
+fn print_operations(trainer: &mut Trainer) -> anyhow::Result<()> {
+    let mut programs = vec![("fast step", &trainer.passes.fast)];
+    if let Some(training) = &trainer.passes.training {
+        if let Some((program, _)) = &training.fast_with_weights {
+            programs.push(("fast step with weight gradients", program));
+        }
+        programs.push(("slow step", &training.slow));
+    }
+    for (name, program) in programs {
+        let mut profile = Profile::default();
+        for _ in 0..3 {
+            program.run_profiled(Segment::All, trainer.device.as_mut(), &mut profile)?;
+        }
+        let total: f64 = profile.by_operation.values().map(|(_, t)| t.as_secs_f64()).sum();
+        println!("  {name}: {:.2} ms", total / 3.0 * 1e3);
+        for (operation, (calls, time)) in &profile.by_operation {
+            let time = time.as_secs_f64();
+            println!(
+                "    {operation:<28} {:>4} calls {:>9.3} ms {:>5.1}%",
+                calls / 3,
+                time / 3.0 * 1e3,
+                100.0 * time / total
+            );
+        }
+    }
     Ok(())
 }
 

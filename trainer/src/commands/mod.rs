@@ -2,13 +2,25 @@
 
 mod bench;
 mod device;
+mod eval;
+mod generate;
+mod inspect;
+mod interrupt;
+mod model;
 mod parity;
+mod plan;
+mod progress;
+mod quickstart;
+mod report;
+mod tokenize;
+mod train;
+mod watch;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Train and study Latent Thought Models.
+/// Train and study Latent Thought Models
 #[derive(Parser, Debug)]
 #[command(name = "ltm", version, about, max_term_width = 100)]
 #[command(after_help = "Exit code 0: success, 1: failure, 2: wrong usage.")]
@@ -19,10 +31,26 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// The whole thing on one page: text, shards, training, evaluation, samples, report
+    Quickstart(quickstart::Args),
+    /// Turn text into shards of tokens
+    Tokenize(tokenize::Args),
+    /// Train a model, or continue a run
+    Train(train::Args),
+    /// Measure a model on shards: nll, kl and their sum
+    Eval(eval::Args),
+    /// Write text, from the prior or from the posterior of a prompt
+    Generate(generate::Args),
     /// Compare this build with the PyTorch oracle, quantity by quantity
     Parity(parity::Args),
+    /// Tell parameters, bytes, FLOPs and floor time before anything is allocated
+    Plan(plan::Args),
     /// Measure training on this machine, and where the time goes
     Bench(bench::Args),
+    /// Tell what a shard, a checkpoint or a run is
+    Inspect(inspect::Args),
+    /// Draw the curves and samples of runs as one HTML page
+    Report(report::Args),
 }
 
 /// Runs the chosen command.
@@ -31,7 +59,15 @@ enum Command {
 /// Whatever the command reports; printed by the caller, exit code 1.
 pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
+        Command::Quickstart(args) => quickstart::run(args),
+        Command::Tokenize(args) => tokenize::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Generate(args) => generate::run(args),
         Command::Parity(args) => parity::run(args),
+        Command::Plan(args) => plan::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Report(args) => report::run(args),
     }
 }

@@ -4,6 +4,7 @@ use ltm_engine::{Buffer, DType, Device, DeviceExt, Result};
 
 use super::ParameterLayout;
 use super::initialise::initial_weights;
+use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 
 /// Gradients and moments of all parameters.
@@ -56,5 +57,25 @@ impl Parameters {
         seed: u64,
     ) -> Result<()> {
         device.upload(&self.values, &initial_weights(model, &self.layout, seed))
+    }
+
+    /// Loads weights, and moments if the parameters are to be trained.
+    ///
+    /// # Errors
+    /// If the checkpoint is damaged or the device fails.
+    pub fn load(&self, device: &mut dyn Device, checkpoint: &Checkpoint) -> crate::Result<()> {
+        for entry in self.layout.entries() {
+            let mut values = vec![0.0; entry.range.len()];
+            checkpoint.read_weight(&entry.name, &mut values)?;
+            device.upload(&self.values.slice(entry.range.clone())?, &values)?;
+            if let Some(training) = &self.training {
+                let mut second = vec![0.0; entry.range.len()];
+                checkpoint.read_moments(&entry.name, &mut values, &mut second)?;
+                let range = entry.range.clone();
+                device.upload(&training.first_moment.slice(range.clone())?, &values)?;
+                device.upload(&training.second_moment.slice(range)?, &second)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::model::{ParameterLayout, Slot, SuffixArgs, record_prefix, record_suff
 use crate::parity::fixture::Fixture;
 use crate::posterior::{begin, fast_step};
 use crate::schedule::{TrajectorySteps, fast_peak};
+use crate::trainer::NEVER;
 use crate::workspace::Workspace;
 
 /// The settings of a fixture, as this program has them.
@@ -426,7 +427,7 @@ impl<'a, 'b> Session<'a, 'b> {
         self.reset()?;
         self.load("in.")?;
         let none = TrajectorySteps::none();
-        let (_, nll, _) = self.trainer.accumulate(self.trainer.config.fast.lr, &none)?;
+        let (_, nll, _) = self.trainer.accumulate(self.trainer.config.fast.lr, &none, &NEVER)?;
         let rows = self.trainer.workspace.shape.rows() as f64;
         self.checker.compare("slow.loss", &[nll.iter().sum::<f64>() / rows])?;
         let gradients = self.gradients()?;
@@ -443,7 +444,7 @@ impl<'a, 'b> Session<'a, 'b> {
         self.reset()?;
         self.load("in.")?;
         let all = TrajectorySteps::draw(&self.trainer.config, 0);
-        self.trainer.accumulate(self.trainer.config.fast.lr, &all)?;
+        self.trainer.accumulate(self.trainer.config.fast.lr, &all, &NEVER)?;
         let gradients = self.gradients()?;
         self.compare_weights("slow.accumulated.grad", &gradients)?;
         self.norms("accumulated")
@@ -458,7 +459,7 @@ impl<'a, 'b> Session<'a, 'b> {
             self.load(&format!("trace.in.{iteration}."))?;
             let trajectory = TrajectorySteps::draw(&self.trainer.config, iteration);
             let peak = fast_peak(&self.trainer.config, iteration);
-            let (_, nll, _) = self.trainer.accumulate(peak, &trajectory)?;
+            let (_, nll, _) = self.trainer.accumulate(peak, &trajectory, &NEVER)?;
             self.compare_z(&format!("trace.{mode}.{iteration}.z"))?;
             let rows = self.trainer.workspace.shape.rows() as f64;
             let (clip, lr) = self.trainer.update(iteration)?;

@@ -1,19 +1,23 @@
 //! The fast loop: inference of `q(z|x) = N(mu, exp(logvar))` for each sequence by AdamW steps
 //! on the negative ELBO (Algorithm 1, lines of the fast learning).
 
+mod settings;
 mod start;
 
+pub use settings::inference_settings;
 pub use start::{Draw, draw_prior, draw_start};
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use ltm_autograd::Segment;
 use ltm_engine::Device;
 use ltm_engine::ops::{AdamWStep, GaussianKl, GaussianReparameterise, GaussianUpdate};
 
-use crate::Result;
 use crate::config::FastConfig;
 use crate::passes::Passes;
 use crate::schedule::{TrajectorySteps, fast_lr};
 use crate::workspace::Workspace;
+use crate::{Error, Result};
 
 /// What each fast step saw before it moved.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,10 +98,11 @@ pub fn fast_step(
 }
 
 /// Runs the whole fast loop on the loaded batch from the mu, logvar and eps of the workspace,
-/// and leaves the inferred posterior, its z and its KL there.
+/// and leaves the inferred posterior, its z and its KL there. `stop` is looked at before each
+/// step.
 ///
 /// # Errors
-/// If the device fails.
+/// [`Error::Interrupted`], or a failing device.
 pub fn infer(
     device: &mut dyn Device,
     passes: &Passes,
@@ -105,10 +110,14 @@ pub fn infer(
     fast: &FastConfig,
     peak: f64,
     weights: WeightGradients<'_>,
+    stop: &AtomicBool,
 ) -> Result<FastTrace> {
     begin(device, passes, workspace)?;
     let mut trace = FastTrace::default();
     for step in 0..fast.steps {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
         let with_weights = match weights {
             WeightGradients::None => false,
             WeightGradients::At(steps) => steps.contains(step),

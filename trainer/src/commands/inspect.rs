@@ -1,0 +1,130 @@
+//! `ltm inspect`: a shard, a checkpoint or a run in words.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use ltm::checkpoint::{self, Checkpoint, Purpose, TensorFile};
+use ltm::config::{Config, Layers};
+use ltm::metrics::{self, Metrics};
+use ltm::run_dir::RunPaths;
+
+/// Arguments of `ltm inspect`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// A shard, a directory of shards, a checkpoint, a safetensors file, or a run
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+}
+
+/// Prints what each path is.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    for path in &args.paths {
+        println!("{}", describe(path)?.trim_end());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn describe(path: &Path) -> anyhow::Result<String> {
+    if !path.exists() {
+        bail!("{}: no such file or directory", path.display());
+    }
+    if path.join("config.toml").is_file() {
+        return describe_run(path);
+    }
+    if path.join("model.safetensors").is_file() || path.join("state.json").is_file() {
+        return describe_checkpoint(path);
+    }
+    if path.extension().is_some_and(|extension| extension == "safetensors") {
+        return describe_tensors(path);
+    }
+    Ok(ltm_tools::shard::describe(path)?)
+}
+
+fn model_line(config: &Config) -> String {
+    let m = &config.model;
+    format!(
+        "{:.2}M parameters: {} layers, width {}, {} heads, feed-forward {}, vocabulary {}, \
+         {} latents ({} a layer), window {}, up to {} tokens",
+        config.parameter_count() as f64 / 1e6,
+        m.layers,
+        m.dim,
+        m.heads,
+        m.ffn_dim(),
+        m.vocab_size,
+        m.latents,
+        m.latents_per_layer(),
+        m.window,
+        m.max_seq_len
+    )
+}
+
+fn describe_run(path: &Path) -> anyhow::Result<String> {
+    let paths = RunPaths::new(path);
+    let config = Layers::from_toml(&paths.config())?.finish(None)?;
+    let reading = format!("{:?}", config.reading).to_lowercase();
+    let mut lines = vec![
+        format!("{}: a run, reading {reading}", path.display()),
+        format!("  model: {}", model_line(&config)),
+        format!(
+            "  training: {} iterations of {} sequences of {} tokens, {} fast steps, weight \
+             gradients of {} of them",
+            config.train.iterations,
+            config.train.batch,
+            config.seq_len(),
+            config.fast.steps,
+            config.trajectory_samples()
+        ),
+    ];
+    if paths.metrics().is_file() {
+        let all: Vec<Metrics> = metrics::read(&paths.metrics())?;
+        lines.push(match all.last() {
+            None => "  no iteration yet".to_owned(),
+            Some(last) => format!(
+                "  iteration {}: nll {:.4} + kl {:.4} = bound {:.4} nats/token",
+                last.iteration, last.nll, last.kl, last.bound
+            ),
+        });
+        let validations = all.iter().filter_map(|m| Some((m.iteration, m.validation.as_ref()?)));
+        if let Some((iteration, v)) = validations.last() {
+            lines.push(format!(
+                "  last validation, iteration {iteration}: nll {:.4} + kl {:.4} = bound {:.4}",
+                v.val_nll, v.val_kl, v.val_bound
+            ));
+        }
+    }
+    for (iteration, checkpoint) in checkpoint::list(&paths.checkpoints()).unwrap_or_default() {
+        lines.push(format!("  checkpoint of iteration {iteration}: {}", checkpoint.display()));
+    }
+    Ok(lines.join("\n"))
+}
+
+fn describe_checkpoint(path: &Path) -> anyhow::Result<String> {
+    let checkpoint = Checkpoint::open(path, Purpose::Training)
+        .with_context(|| format!("{} is no whole checkpoint", path.display()))?;
+    let state = checkpoint.state();
+    let mut lines = vec![
+        format!("{}: a checkpoint after {} iterations", path.display(), state.iteration),
+        format!("  model: {}", model_line(checkpoint.config())),
+        format!(
+            "  data: tokenizer {}, {} of {} windows an epoch consumed",
+            state.tokenizer, state.windows_consumed, state.windows
+        ),
+        format!("  seed {}, {} updates of the weights", state.seed, state.optimizer_steps),
+    ];
+    if let Some(best) = &state.best_validation {
+        let (bound, iteration) = (best.bound, best.iteration);
+        lines.push(format!(
+            "  best validation bound {bound:.4} nats/token, after iteration {iteration}"
+        ));
+    }
+    Ok(lines.join("\n"))
+}
+
+fn describe_tensors(path: &Path) -> anyhow::Result<String> {
+    let file = TensorFile::open(path)?;
+    let names = file.names();
+    let mut lines = vec![format!("{}: {} tensors", path.display(), names.len())];
+    lines.extend(names.into_iter().map(|name| format!("  {name}")));
+    Ok(lines.join("\n"))
+}

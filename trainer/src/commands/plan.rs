@@ -1,0 +1,62 @@
+//! `ltm plan`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ltm::config::{Layers, Preset};
+use ltm::plan::{Machine, Plan};
+
+use super::device::DeviceArgs;
+
+/// Arguments of `ltm plan`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Settings to start from: tiny, small, medium or large
+    #[arg(long, default_value = "small")]
+    preset: Preset,
+    /// Settings from a TOML file, over the preset
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// One setting, over the file: --set slow.lr=3e-4
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Sequences per iteration
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Peak of the machine, GFLOP/s, for the floor time
+    #[arg(long)]
+    gflops: Option<f64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+/// Prints the plan.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut layers = Layers::preset(args.preset)?;
+    if let Some(path) = &args.config {
+        layers = layers.file(path)?;
+    }
+    for setting in &args.set {
+        layers = layers.set(setting)?;
+    }
+    if let Some(batch) = args.batch {
+        layers = layers.set(&format!("train.batch={batch}"))?;
+    }
+    let here = match args.gflops {
+        Some(gflops) => Machine::measured(gflops)?,
+        None => {
+            let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+            let threads = args.device.threads;
+            Machine::cpu(if threads == 0 { cores } else { threads })
+        }
+    };
+    let plan = Plan::new(&layers.finish(None)?, &[here, Machine::h200()])?;
+    match args.json {
+        true => println!("{}", serde_json::to_string(&plan)?),
+        false => plan.lines().iter().for_each(|line| println!("{line}")),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,75 @@
+//! Progress: a bar on a terminal, lines now and then elsewhere.
+
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Time between plain lines.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Shows how far something has come.
+pub struct Meter {
+    bar: Option<ProgressBar>,
+    last: Cell<Option<Instant>>,
+    unit: &'static str,
+}
+
+impl Meter {
+    fn new(template: &str, unit: &'static str) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar, last: Cell::new(None), unit }
+    }
+
+    /// For bytes of input.
+    pub fn bytes() -> Self {
+        Self::new("{bar:30} {bytes}/{total_bytes} {msg} ETA {eta}", "bytes")
+    }
+
+    /// For sequences of an evaluation.
+    pub fn sequences() -> Self {
+        Self::new("{bar:30} {pos}/{len} sequences, ETA {eta}", "sequences")
+    }
+
+    /// For iterations of training; the message brings the time left.
+    pub fn iterations() -> Self {
+        Self::new("{bar:30} {pos}/{len} {msg}", "iterations")
+    }
+
+    /// Shows a state.
+    pub fn set(&self, position: u64, total: u64, message: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total);
+            bar.set_position(position);
+            bar.set_message(message.to_owned());
+            return;
+        }
+        let due = self.last.get().is_none_or(|last| last.elapsed() >= INTERVAL);
+        if due || position == total {
+            self.last.set(Some(Instant::now()));
+            eprintln!("{position}/{total} {}: {message}", self.unit);
+        }
+    }
+
+    /// Prints a line above the bar.
+    pub fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| println!("{text}")),
+            None => println!("{text}"),
+        }
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

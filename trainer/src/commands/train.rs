@@ -1,0 +1,90 @@
+//! `ltm train`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use ltm::config::{Config, ConfigError, Layers, Preset};
+use ltm::run::{self, Outcome, RunOptions};
+
+use super::device::DeviceArgs;
+use super::interrupt;
+use super::watch::Watch;
+
+/// Arguments of `ltm train`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Directory of shards, made by `ltm tokenize`
+    #[arg(long)]
+    data: PathBuf,
+    /// Directory of the run
+    #[arg(long)]
+    out: PathBuf,
+    /// Settings to start from: tiny, small, medium or large [default: small]
+    #[arg(long)]
+    preset: Option<Preset>,
+    /// Settings from a TOML file, over the preset
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// One setting, over the file: --set slow.lr=3e-4
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Continue the run in --out from its last checkpoint
+    #[arg(long)]
+    resume: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+impl Args {
+    fn layer(&self, mut layers: Layers) -> Result<Layers, ConfigError> {
+        if let Some(path) = &self.config {
+            layers = layers.file(path)?;
+        }
+        for setting in &self.set {
+            layers = layers.set(setting)?;
+        }
+        Ok(layers)
+    }
+
+    fn config(&self) -> anyhow::Result<Config> {
+        if self.resume
+            && let Some(config) = run::resumed_config(&self.out, |layers| self.layer(layers))?
+        {
+            if self.preset.is_some() {
+                bail!("--preset cannot change a run that is resumed; leave it out");
+            }
+            return Ok(config);
+        }
+        let layers = Layers::preset(self.preset.unwrap_or(Preset::Small))?;
+        Ok(self.layer(layers)?.finish(None)?)
+    }
+}
+
+/// Trains.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let options = RunOptions {
+        config: args.config()?,
+        data: args.data,
+        out: args.out,
+        resume: args.resume,
+        device: args.device.device,
+        threads: args.device.threads,
+    };
+    let stop = interrupt::flag()?;
+    let mut watch = Watch::new();
+    let result = run::train(&options, &mut watch, &stop);
+    watch.finish();
+    let outcome: Outcome = result?;
+    let done = outcome.iterations;
+    if outcome.finished {
+        println!("{done} iterations done; the run is in {}", options.out.display());
+    } else {
+        println!(
+            "stopped after {done} iterations, all saved; continue with --resume --data {} --out {}",
+            options.data.display(),
+            options.out.display()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,328 @@
+//! A training run: data, iterations, metrics, validation, samples, checkpoints, resume.
+
+mod checkpointing;
+mod log;
+mod observer;
+mod resume;
+mod texts;
+
+pub use observer::{Event, Observer, Silent};
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use ltm_engine::DeviceKind;
+
+use crate::checkpoint::{self, BestValidation, State};
+use crate::config::{Config, Layers};
+use crate::data::{DataError, Loader, Split};
+use crate::evaluate::{self, Apparatus, evaluate};
+use crate::generate::Generator;
+use crate::metrics::{Metrics, Timing, Validation};
+use crate::run_dir::{RunDir, RunPaths};
+use crate::trainer::IterationReport;
+use crate::{Error, Result, Trainer, resources};
+
+use log::Log;
+use resume::Start;
+
+/// What a run is made of.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Directory of shards.
+    pub data: PathBuf,
+    /// Run directory.
+    pub out: PathBuf,
+    /// Settings. When a run is resumed, those that it was started with and what may change.
+    pub config: Config,
+    /// Continue the run in `out`.
+    pub resume: bool,
+    /// Processor.
+    pub device: DeviceKind,
+    /// Worker threads; 0: one per core.
+    pub threads: usize,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Iterations completed.
+    pub iterations: u64,
+    /// False if it was asked to stop before its last iteration.
+    pub finished: bool,
+    /// The last checkpoint.
+    pub checkpoint: Option<PathBuf>,
+    /// First and last validation of this call: nats per token.
+    pub validations: Option<(Validation, Validation)>,
+}
+
+/// The settings of a resumed run: those that it was started with, changed by `change`.
+///
+/// # Errors
+/// If there is no run, or a setting that shapes the weights' course would change.
+pub fn resumed_config(
+    out: &Path,
+    change: impl FnOnce(Layers) -> std::result::Result<Layers, crate::config::ConfigError>,
+) -> Result<Option<Config>> {
+    let paths = RunPaths::new(out);
+    if !paths.config().exists() {
+        return Ok(None);
+    }
+    let stored = Layers::from_toml(&paths.config())?.finish(None)?;
+    let config = change(Layers::from_config(stored.clone()))?.finish(Some(&stored))?;
+    let changed = stored.changed_keys(&config);
+    if changed.is_empty() {
+        return Ok(Some(config));
+    }
+    let list = changed.iter().map(|(key, was, is)| format!("{key} was {was}, is now {is}"));
+    Err(Error::ChangedSettings { run: out.to_owned(), list: list.collect::<Vec<_>>().join("; ") })
+}
+
+/// Trains until the last iteration, or until `stop` is set; then the state is saved.
+///
+/// # Errors
+/// Bad data or settings, a full disk, a loss that is not finite. The last checkpoint is whole
+/// in every case.
+pub fn train(
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+    stop: &AtomicBool,
+) -> Result<Outcome> {
+    options.config.check()?;
+    let mut loader = open_loader(options, Split::Train)?;
+    let run_dir = resume::take(options)?;
+    let paths = run_dir.paths().clone();
+    checkpoint::recover(&paths.checkpoints())?;
+    let device = ltm_engine::open(options.device, options.threads)?;
+    observer.event(Event::Started { device: device.name(), windows: loader.windows() });
+    let mut trainer = Trainer::new(device, options.config.clone())?;
+    let start = resume::load(&mut trainer, &mut loader, &paths, options)?;
+    if let Some(path) = &start.checkpoint {
+        observer.event(Event::Resumed { iteration: start.iteration, checkpoint: path });
+    }
+    resume::store_config(&options.config, &paths)?;
+    let log = Log::open(&paths, start.iteration)?;
+    let validation = open_validation(options, observer)?;
+    let run = Run {
+        _dir: run_dir,
+        options,
+        paths,
+        trainer,
+        loader,
+        validation,
+        generator: None,
+        log,
+        best: start.best,
+        checkpoint: start.checkpoint.clone(),
+        validations: None,
+    };
+    run.iterate(&start, observer, stop)
+}
+
+fn open_loader(options: &RunOptions, split: Split) -> Result<Loader> {
+    let config = &options.config;
+    let (seed, vocab) = (config.train.seed, config.model.vocab_size);
+    Ok(Loader::open(&options.data, split, config.seq_len(), seed, vocab)?)
+}
+
+/// Validation data, unless none is wanted or there is none.
+fn open_validation(
+    options: &RunOptions,
+    observer: &mut dyn Observer,
+) -> Result<Option<Loader>> {
+    if options.config.train.validate_every == 0 {
+        return Ok(None);
+    }
+    match open_loader(options, Split::Val) {
+        Ok(loader) => Ok(Some(loader)),
+        Err(Error::Data(error)) if error.is_absent_split() => {
+            observer.event(Event::NoValidation { reason: error.to_string() });
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+struct Run<'a> {
+    _dir: RunDir,
+    options: &'a RunOptions,
+    paths: RunPaths,
+    trainer: Trainer,
+    loader: Loader,
+    validation: Option<Loader>,
+    generator: Option<Generator>,
+    log: Log,
+    best: Option<BestValidation>,
+    checkpoint: Option<PathBuf>,
+    validations: Option<(Validation, Validation)>,
+}
+
+impl Run<'_> {
+    fn iterate(
+        mut self,
+        start: &Start,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Outcome> {
+        let config = self.options.config.clone();
+        let total = config.train.iterations;
+        let (mut tokens, mut targets) = (Vec::new(), Vec::new());
+        let mut iteration = start.iteration;
+        let mut saved = start.checkpoint.is_some().then_some(start.iteration);
+        while iteration < total && !stop.load(Ordering::Relaxed) {
+            let clock = Instant::now();
+            let consumed = self.loader.position();
+            self.loader.next_batch(config.train.batch, &mut tokens, &mut targets)?;
+            let report = match self.trainer.iterate(iteration, &tokens, &targets, stop) {
+                Ok(report) => report,
+                Err(Error::Interrupted) => {
+                    // Nothing of an unfinished iteration is kept.
+                    self.loader.seek(consumed);
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            let seconds = clock.elapsed().as_secs_f64();
+            let last = iteration + 1 == total;
+            let due = |every: u64| every > 0 && (last || iteration == 0 || (iteration + 1) % every == 0);
+            let validation = match due(config.train.validate_every) {
+                true => self.validate(iteration, stop)?,
+                false => None,
+            };
+            if due(config.train.sample_every) {
+                self.sample(iteration, observer, stop)?;
+            }
+            let seen = (iteration + 1) * tokens.len() as u64;
+            let metrics = metrics(iteration, seen, &report, validation);
+            let timing = Timing {
+                iteration,
+                seconds,
+                tokens_per_second: tokens.len() as f64 / seconds,
+                rss_bytes: resources::rss_bytes().unwrap_or(0),
+            };
+            self.log.append(&metrics, &timing)?;
+            observer.event(Event::Iteration { metrics: &metrics, timing: &timing, total });
+            iteration += 1;
+            let every = config.train.checkpoint_every;
+            if every > 0 && iteration % every == 0 {
+                self.save(iteration, observer)?;
+                saved = Some(iteration);
+            }
+        }
+        if saved != Some(iteration) {
+            self.save(iteration, observer)?;
+        }
+        Ok(Outcome {
+            iterations: iteration,
+            finished: iteration >= total,
+            checkpoint: self.checkpoint,
+            validations: self.validations,
+        })
+    }
+
+    fn validate(&mut self, iteration: u64, stop: &AtomicBool) -> Result<Option<Validation>> {
+        let Some(loader) = &self.validation else { return Ok(None) };
+        let config = &self.options.config;
+        let windows = loader.fixed_windows(config.train.validation_sequences);
+        let Trainer { device, passes, workspace, .. } = &mut self.trainer;
+        let apparatus = Apparatus { device: device.as_mut(), passes, workspace };
+        let quiet = |_: usize| {};
+        let options =
+            evaluate::Options { fast_steps: None, context: None, stop, progress: &quiet };
+        let evaluation = match evaluate(apparatus, config, loader, &windows, &options) {
+            // The iteration counts; its validation is left out.
+            Err(Error::Interrupted) => return Ok(None),
+            other => other?,
+        };
+        let corpus = &evaluation.summary.corpus;
+        let validation = Validation {
+            val_nll: corpus.nll,
+            val_kl: corpus.kl,
+            val_bound: corpus.bound,
+            val_fast_nll: evaluation.curve.nll,
+            val_fast_kl: evaluation.curve.kl,
+        };
+        let bound = validation.val_bound;
+        if self.best.is_none_or(|best| bound < best.bound) {
+            self.best = Some(BestValidation { iteration, bound });
+        }
+        let first = match self.validations.take() {
+            Some((first, _)) => first,
+            None => validation.clone(),
+        };
+        self.validations = Some((first, validation.clone()));
+        Ok(Some(validation))
+    }
+
+    fn save(&mut self, iteration: u64, observer: &mut dyn Observer) -> Result<()> {
+        self.log.sync()?;
+        let state = State {
+            format: checkpoint::FORMAT,
+            iteration,
+            windows_consumed: self.loader.position(),
+            windows: self.loader.windows(),
+            optimizer_steps: iteration,
+            seed: self.options.config.train.seed,
+            tokenizer: self.loader.tokenizer().tokenizer.name().to_owned(),
+            best_validation: self.best,
+        };
+        let path = checkpointing::save(&mut self.trainer, &self.paths, &state)?;
+        observer.event(Event::Saved { checkpoint: &path });
+        self.checkpoint = Some(path);
+        Ok(())
+    }
+
+    fn sample(
+        &mut self,
+        iteration: u64,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<()> {
+        let Trainer { device, config, parameters, .. } = &mut self.trainer;
+        if self.generator.is_none() {
+            self.generator = Some(Generator::new(device.as_mut(), config, parameters)?);
+        }
+        let Some(generator) = &mut self.generator else { return Ok(()) };
+        let source = self.validation.as_ref().unwrap_or(&self.loader);
+        let texts = texts::draw(generator, device.as_mut(), config, source, iteration, stop)?;
+        for sample in texts {
+            observer.event(Event::Sample { sample: &sample });
+            self.log.append_sample(&sample)?;
+        }
+        Ok(())
+    }
+}
+
+fn metrics(
+    iteration: u64,
+    tokens: u64,
+    report: &IterationReport,
+    validation: Option<Validation>,
+) -> Metrics {
+    Metrics {
+        iteration,
+        tokens,
+        loss: report.loss,
+        nll: report.loss,
+        kl: report.kl,
+        bound: report.loss + report.kl,
+        slow_lr: report.slow_lr,
+        fast_lr: report.fast_lr,
+        grad_norm: report.grad_norm,
+        clip_factor: report.clip_factor,
+        fast_nll: report.fast_nll.clone(),
+        fast_kl: report.fast_kl.clone(),
+        validation,
+    }
+}
+
+impl DataError {
+    /// Whether a corpus merely lacks this split, or has too little of it for one window.
+    fn is_absent_split(&self) -> bool {
+        matches!(
+            self,
+            DataError::TooShort { .. } | DataError::Shards(ltm_tools::Error::NoShards { .. })
+        )
+    }
+}
