@@ -2,12 +2,15 @@
 
 use crate::numbers::{normals, widen};
 
+/// A scalar function of the arguments of an operation.
+pub type Value<'a> = Box<dyn Fn(&[Vec<f64>]) -> f64 + 'a>;
+
 /// A scalar function, a point, and the gradient that is claimed there.
 pub struct Derivative<'a> {
     /// The point: one vector per argument.
     pub at: Vec<Vec<f64>>,
     /// `sum of outputs x cotangents`; the cotangents must not be uniform.
-    pub value: Box<dyn Fn(&[Vec<f64>]) -> f64 + 'a>,
+    pub value: Value<'a>,
     /// One vector per argument.
     pub gradients: Vec<Vec<f64>>,
 }

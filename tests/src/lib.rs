@@ -12,6 +12,6 @@ mod refuse;
 mod verify;
 
 pub use case::{Arg, Case, Data, Expected, Role};
-pub use difference::{Derivative, check_derivative};
+pub use difference::{Derivative, Value, check_derivative};
 pub use refuse::{call_with, refuses, refuses_value};
 pub use verify::{device, verify};
