@@ -123,7 +123,7 @@ def main() -> int:
         common = ["--shape", shape, "--reading", reading, "--iterations", n, "--threads", str(args.threads)]
         if name == "ltm":
             more = ["--data", args.data] if args.data and args.ltm_data else []
-            return [args.ltm, "bench", "--train", *common, "--json", *more, *args.ltm_args.split()]
+            return [args.ltm, "bench", *common, "--json", *more, *args.ltm_args.split()]
         variant = name.split("-", 1)[1]
         more = ["--data", args.data] if args.data else []
         more += ["--oracle", args.oracle] if variant == "oracle" else []
