@@ -16,7 +16,8 @@ const COLUMN_BLOCK: usize = 512;
 static NANOSECONDS: AtomicU64 = AtomicU64::new(0);
 static FLOPS: AtomicU64 = AtomicU64::new(0);
 
-/// Work done in matrix products since the program started, over all threads.
+/// Work done in matrix products since the program started, over all threads. The small ones
+/// inside attention are not counted: clocks would cost more than they show.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MatmulUsage {
     /// Thread time, seconds.
@@ -98,26 +99,6 @@ impl<'a> Out<'a> {
     /// A contiguous matrix.
     pub fn new(data: &'a mut [f32], rows: usize, columns: usize) -> Self {
         Self::strided(data, rows, columns, columns)
-    }
-
-    /// A matrix that starts at element `offset` of memory shared between tasks.
-    ///
-    /// # Safety
-    /// While the product is computed nothing else may touch these elements; those between the
-    /// rows may belong to others.
-    pub unsafe fn shared(
-        data: Shared<'a, f32>,
-        offset: usize,
-        rows: usize,
-        columns: usize,
-        stride: usize,
-    ) -> Self {
-        assert!(columns <= stride);
-        if rows > 0 {
-            // Panics beyond the end.
-            data.address(offset + (rows - 1) * stride + columns);
-        }
-        Self { data, offset, rows, columns, stride }
     }
 }
 

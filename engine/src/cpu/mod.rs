@@ -5,11 +5,14 @@
 
 #[macro_use]
 mod simd;
+#[macro_use]
+mod lanes;
 
 mod add;
 mod adamw;
 mod embedding;
 mod gaussian;
+mod head;
 mod latent_attention;
 mod linear;
 mod linear_cross_entropy;
@@ -23,6 +26,7 @@ mod ropes;
 mod sample;
 mod scratch;
 mod swiglu;
+mod tile;
 mod window_attention;
 
 use std::sync::atomic::{AtomicU64, Ordering};

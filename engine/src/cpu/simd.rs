@@ -8,9 +8,9 @@ use std::sync::OnceLock;
 pub enum Level {
     /// Whatever the target guarantees.
     Baseline,
-    /// AVX2.
+    /// AVX2 and FMA.
     Avx2,
-    /// AVX-512 F, VL, DQ and BW.
+    /// AVX-512 F, VL, DQ and BW, with AVX2 and FMA.
     Avx512,
 }
 
@@ -37,7 +37,8 @@ fn detect() -> Level {
         && is_x86_feature_detected!("avx512vl")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512bw");
-    match (wide, is_x86_feature_detected!("avx2")) {
+    let narrow = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    match (wide, narrow) {
         (true, true) => Level::Avx512,
         (false, true) => Level::Avx2,
         _ => Level::Baseline,
