@@ -1,16 +1,20 @@
-//! Attention to a handful of latents: a block of tokens per task, all heads.
+//! Attention to a handful of latents: a block of tokens per task, one head after the other.
+//!
+//! The scores of a head stand with the tokens side by side, `[latents, tokens]`, so that the
+//! softmax over the few latents runs over many tokens at once.
 
 use rayon::prelude::*;
 
-use super::math::{axpy, dot, exp};
+use super::head::{Place, Turn, load_rows, padded, rows_to_panels, store_rows};
+use super::lanes::WIDTH;
+use super::math::{axpy, exp};
+use super::matmul::Store;
 use super::memory::{read, write};
 use super::parallel::Shared;
 use super::ropes::Ropes;
 use super::scratch::{Partials, with_local};
-use crate::ops::{
-    LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape, MAX_LATENTS,
-};
-use crate::rope::{RopeTable, rotate, rotate_back};
+use super::tile::{Extents, Left, Right, product};
+use crate::ops::{LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape};
 use crate::{DeviceId, Result};
 
 /// Tokens per task.
@@ -23,99 +27,79 @@ pub fn latent_attention_scratch_bytes(shape: &LatentAttentionShape) -> usize {
 }
 
 fn partial_sums(s: &LatentAttentionShape) -> usize {
-    s.batch * s.seq.div_ceil(BLOCK) * 2 * s.latents * s.width()
+    s.batch * s.seq.div_ceil(BLOCK) * s.heads * 2 * latent_numbers(s)
 }
 
-/// Rotary tables of tokens and latents.
-struct Tables<'a> {
-    tokens: &'a RopeTable,
-    latents: Option<&'a RopeTable>,
+/// Numbers of the keys, or the values, of a head, padded.
+fn latent_numbers(s: &LatentAttentionShape) -> usize {
+    s.latents * padded(s.head_dim)
 }
 
-fn tables<'a>(shape: &LatentAttentionShape, ropes: &'a mut Ropes) -> Tables<'a> {
-    let rows = shape.first_position + shape.seq;
-    let tokens = ropes.prepare(shape.head_dim, shape.theta, 1, rows);
-    let latents = shape
-        .latent_stride
-        .map(|stride| ropes.prepare(shape.head_dim, shape.theta, stride, shape.latents));
+/// The rotations of queries and keys.
+struct Turns<'a> {
+    queries: Turn<'a>,
+    keys: Option<Turn<'a>>,
+}
+
+fn turns<'a>(s: &LatentAttentionShape, ropes: &'a mut Ropes) -> Turns<'a> {
+    let rows = s.first_position + s.seq;
+    let tokens = ropes.prepare(s.head_dim, s.theta, 1, rows);
+    let latents =
+        s.latent_stride.map(|stride| ropes.prepare(s.head_dim, s.theta, stride, s.latents));
     let ropes = &*ropes;
-    Tables { tokens: ropes.table(tokens), latents: latents.map(|i| ropes.table(i)) }
-}
-
-vectorized! {
-    /// Rotated keys of one sequence as `[heads, latents, head_dim]`, and values likewise.
-    fn load(
-        kv: &[f32],
-        tables: &Tables<'_>,
-        shape: &LatentAttentionShape,
-        keys: &mut [f32],
-        values: &mut [f32],
-    ) {
-        let (d, width) = (shape.head_dim, shape.width());
-        for head in 0..shape.heads {
-            for m in 0..shape.latents {
-                let from = m * 2 * width + head * d;
-                let to = (head * shape.latents + m) * d;
-                let key = &kv[from..from + d];
-                match tables.latents {
-                    Some(table) => rotate(key, &mut keys[to..to + d], table.row(m), 1.0),
-                    None => keys[to..to + d].copy_from_slice(key),
-                }
-                values[to..to + d].copy_from_slice(&kv[from + width..from + width + d]);
-            }
-        }
+    let of = |index, first, scale| Turn { table: ropes.table(index), first, scale };
+    Turns {
+        queries: of(tokens, s.first_position, 1.0 / (s.head_dim as f32).sqrt()),
+        keys: latents.map(|index| of(index, 0, 1.0)),
     }
 }
 
-/// Attention weights of one rotated, scaled query over the latents of its head.
-#[inline(always)]
-fn weights_of(q: &[f32], keys: &[f32], weights: &mut [f32]) {
-    let mut top = f32::NEG_INFINITY;
-    for (w, key) in weights.iter_mut().zip(keys.chunks_exact(q.len())) {
-        *w = dot(q, key);
-        top = top.max(*w);
-    }
-    let mut sum = 0.0;
-    for w in weights.iter_mut() {
-        *w = exp(*w - top);
-        sum += *w;
-    }
-    let inverse = 1.0 / sum;
-    weights.iter_mut().for_each(|w| *w *= inverse);
+/// A head among the tokens of a sequence.
+fn tokens_of(s: &LatentAttentionShape, sequence: usize, head: usize) -> Place {
+    let first = sequence * s.seq * s.width() + head * s.head_dim;
+    Place { first, stride: s.width(), head_dim: s.head_dim }
 }
 
-vectorized! {
-    /// Tokens `first..` of one sequence: `q` and `out` hold their rows.
-    fn attend(
-        q: &[f32],
-        out: &mut [f32],
-        first: usize,
-        tables: &Tables<'_>,
-        shape: &LatentAttentionShape,
-        keys: &[f32],
-        values: &[f32],
-        rotated: &mut [f32],
-    ) {
-        let (d, m) = (shape.head_dim, shape.latents);
-        let scale = 1.0 / (d as f32).sqrt();
-        let mut weights = [0.0f32; MAX_LATENTS];
-        let weights = &mut weights[..m];
-        let tokens = q.chunks_exact(shape.width()).zip(out.chunks_exact_mut(shape.width()));
-        for (t, (q, out)) in tokens.enumerate() {
-            let angles = tables.tokens.row(shape.first_position + first + t);
-            for head in 0..shape.heads {
-                let part = head * d..(head + 1) * d;
-                let latents = head * m * d..(head + 1) * m * d;
-                rotate(&q[part.clone()], rotated, angles, scale);
-                weights_of(rotated, &keys[latents.clone()], weights);
-                let out = &mut out[part];
-                out.fill(0.0);
-                for (w, value) in weights.iter().zip(values[latents].chunks_exact(d)) {
-                    axpy(*w, value, out);
-                }
-            }
-        }
+/// A head among the keys (0) or the values (1) of a sequence.
+fn latents_of(s: &LatentAttentionShape, sequence: usize, head: usize, part: usize) -> Place {
+    let stride = 2 * s.width();
+    let first = sequence * s.latents * stride + part * s.width() + head * s.head_dim;
+    Place { first, stride, head_dim: s.head_dim }
+}
+
+/// The tokens of a task.
+struct Tokens {
+    sequence: usize,
+    first: usize,
+    count: usize,
+}
+
+impl Tokens {
+    fn of_task(s: &LatentAttentionShape, task: usize) -> Self {
+        let blocks = s.seq.div_ceil(BLOCK);
+        let first = task % blocks * BLOCK;
+        Self { sequence: task / blocks, first, count: BLOCK.min(s.seq - first) }
     }
+
+    fn range(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.count
+    }
+}
+
+/// `[latents, tokens] = rows tokens^T`, the tokens in panels.
+fn scores(s: &LatentAttentionShape, rows: &[f32], panels: &[f32], count: usize, out: &mut [f32]) {
+    let length = padded(s.head_dim);
+    let extents = Extents { rows: s.latents, columns: padded(count), depth: length };
+    let left = Left { data: rows, row: length, step: 1 };
+    product(out, BLOCK, extents, left, Right::panels(panels, length), Store::Overwrite);
+}
+
+/// `[tokens, head_dim] = scores^T rows`.
+fn mixture(s: &LatentAttentionShape, scores: &[f32], rows: &[f32], count: usize, out: &mut [f32]) {
+    let length = padded(s.head_dim);
+    let extents = Extents { rows: count, columns: length, depth: s.latents };
+    let left = Left { data: scores, row: 1, step: BLOCK };
+    product(out, length, extents, left, Right::rows(rows, length), Store::Overwrite);
 }
 
 pub fn forward(
@@ -128,88 +112,73 @@ pub fn forward(
     let q = read::<f32>(device, OP, args.q)?;
     let kv = read::<f32>(device, OP, args.kv)?;
     let out = Shared::new(write::<f32>(device, OP, args.out)?);
-    let tables = tables(&s, ropes);
-    let (width, size) = (s.width(), s.latents * s.width());
-    let blocks = s.seq.div_ceil(BLOCK);
-    (0..s.batch * blocks).into_par_iter().for_each(|task| {
-        let (sequence, first) = (task / blocks, task % blocks * BLOCK);
-        let count = BLOCK.min(s.seq - first);
-        let at = (sequence * s.seq + first) * width;
-        // SAFETY: the token blocks of the tasks are disjoint.
-        let out = unsafe { out.part(at..at + count * width) };
-        with_local(2 * size + s.head_dim, |memory| {
+    let turns = turns(&s, ropes);
+    let (length, size) = (padded(s.head_dim), latent_numbers(&s));
+    (0..s.batch * s.seq.div_ceil(BLOCK)).into_par_iter().for_each(|task| {
+        let tokens = Tokens::of_task(&s, task);
+        with_local(2 * size + 2 * BLOCK * length + s.latents * BLOCK, |memory| {
             let (keys, memory) = memory.split_at_mut(size);
-            let (values, rotated) = memory.split_at_mut(size);
-            load(&kv[sequence * 2 * size..], &tables, &s, keys, values);
-            let q = &q[at..at + count * width];
-            attend(q, out, first, &tables, &s, keys, values, rotated);
+            let (values, memory) = memory.split_at_mut(size);
+            let (rows, memory) = memory.split_at_mut(BLOCK * length);
+            let (panels, weights) = memory.split_at_mut(BLOCK * length);
+            for head in 0..s.heads {
+                let [from_k, from_v] = [0, 1].map(|p| latents_of(&s, tokens.sequence, head, p));
+                load_rows(kv, from_k, 0..s.latents, turns.keys, keys);
+                load_rows(kv, from_v, 0..s.latents, None, values);
+                let place = tokens_of(&s, tokens.sequence, head);
+                load_rows(q, place, tokens.range(), Some(turns.queries), rows);
+                rows_to_panels(rows, length, panels);
+                scores(&s, keys, panels, tokens.count, weights);
+                softmax(weights);
+                mixture(&s, weights, values, tokens.count, rows);
+                // SAFETY: the token blocks of the tasks are disjoint.
+                unsafe { store_rows(rows, out, place, tokens.range(), None, Store::Overwrite) };
+            }
         });
     });
     Ok(())
 }
 
-/// Where the gradients of a block of tokens go.
-struct Gradients<'a> {
-    d_q: Option<&'a mut [f32]>,
-    accumulate_q: bool,
-    /// `[heads, latents, head_dim]`, keys still rotated.
-    d_keys: &'a mut [f32],
-    d_values: &'a mut [f32],
+vectorized! {
+    /// Scores `[latents, BLOCK]` to weights that sum to one in every column.
+    fn softmax(scores: &mut [f32]) {
+        for first in (0..BLOCK).step_by(WIDTH) {
+            let mut top = [f32::NEG_INFINITY; WIDTH];
+            for row in scores.chunks_exact(BLOCK) {
+                for (top, &x) in top.iter_mut().zip(&row[first..first + WIDTH]) {
+                    *top = if x > *top { x } else { *top };
+                }
+            }
+            let mut sum = [0.0; WIDTH];
+            for row in scores.chunks_exact_mut(BLOCK) {
+                let row = &mut row[first..first + WIDTH];
+                for ((x, top), sum) in row.iter_mut().zip(top).zip(&mut sum) {
+                    *x = exp(*x - top);
+                    *sum += *x;
+                }
+            }
+            let inverse = sum.map(|sum| 1.0 / sum);
+            for row in scores.chunks_exact_mut(BLOCK) {
+                let row = &mut row[first..first + WIDTH];
+                row.iter_mut().zip(inverse).for_each(|(x, inverse)| *x *= inverse);
+            }
+        }
+    }
 }
 
 vectorized! {
-    fn attend_gradient(
-        q: &[f32],
-        d_out: &[f32],
-        first: usize,
-        tables: &Tables<'_>,
-        shape: &LatentAttentionShape,
-        keys: &[f32],
-        values: &[f32],
-        scratch: &mut [f32],
-        to: Gradients<'_>,
-    ) {
-        let (d, m, width) = (shape.head_dim, shape.latents, shape.width());
-        let scale = 1.0 / (d as f32).sqrt();
-        let (rotated, scratch) = scratch.split_at_mut(d);
-        let (d_rotated, back) = scratch.split_at_mut(d);
-        let (mut weights, mut d_weights) = ([0.0f32; MAX_LATENTS], [0.0f32; MAX_LATENTS]);
-        let (weights, d_weights) = (&mut weights[..m], &mut d_weights[..m]);
-        let Gradients { mut d_q, accumulate_q, d_keys, d_values } = to;
-        d_keys.fill(0.0);
-        d_values.fill(0.0);
-        for (t, (q, d_out)) in q.chunks_exact(width).zip(d_out.chunks_exact(width)).enumerate() {
-            let angles = tables.tokens.row(shape.first_position + first + t);
-            for head in 0..shape.heads {
-                let part = head * d..(head + 1) * d;
-                let latents = head * m * d..(head + 1) * m * d;
-                let d_out = &d_out[part.clone()];
-                rotate(&q[part.clone()], rotated, angles, scale);
-                weights_of(rotated, &keys[latents.clone()], weights);
-                let mut mean = 0.0;
-                let head_values = values[latents.clone()].chunks_exact(d);
-                for ((w, d_w), value) in weights.iter().zip(d_weights.iter_mut()).zip(head_values)
-                {
-                    *d_w = dot(d_out, value);
-                    mean += w * *d_w;
-                }
-                d_rotated.fill(0.0);
-                for j in 0..m {
-                    let at = latents.start + j * d..latents.start + (j + 1) * d;
-                    let d_score = weights[j] * (d_weights[j] - mean);
-                    axpy(d_score, &keys[at.clone()], d_rotated);
-                    axpy(d_score, rotated, &mut d_keys[at.clone()]);
-                    axpy(weights[j], d_out, &mut d_values[at]);
-                }
-                if let Some(d_q) = d_q.as_deref_mut() {
-                    let d_q = &mut d_q[t * width + part.start..t * width + part.end];
-                    rotate_back(d_rotated, back, angles, scale);
-                    if accumulate_q {
-                        axpy(1.0, back, d_q);
-                    } else {
-                        d_q.copy_from_slice(back);
-                    }
-                }
+    /// `d = p * (d - sum(p * d))` in every column of `[latents, BLOCK]`.
+    fn softmax_gradient(weights: &[f32], d_weights: &mut [f32]) {
+        for first in (0..BLOCK).step_by(WIDTH) {
+            let mut mean = [0.0; WIDTH];
+            let part = first..first + WIDTH;
+            for (p, d) in weights.chunks_exact(BLOCK).zip(d_weights.chunks_exact(BLOCK)) {
+                let terms = p[part.clone()].iter().zip(&d[part.clone()]);
+                mean.iter_mut().zip(terms).for_each(|(mean, (p, d))| *mean += p * d);
+            }
+            for (p, d) in weights.chunks_exact(BLOCK).zip(d_weights.chunks_exact_mut(BLOCK)) {
+                let terms = p[part.clone()].iter().zip(&mut d[part.clone()]);
+                terms.zip(mean).for_each(|((p, d), mean)| *d = p * (*d - mean));
             }
         }
     }
@@ -223,65 +192,89 @@ pub fn backward(
 ) -> Result<()> {
     const OP: &str = "latent_attention_backward";
     let s = args.shape;
-    let q = read::<f32>(device, OP, args.q)?;
-    let kv = read::<f32>(device, OP, args.kv)?;
+    let inputs = (read(device, OP, args.q)?, read(device, OP, args.kv)?);
     let d_out = read::<f32>(device, OP, args.d_out)?;
     let d_q = args.d_q.map(|d_q| write::<f32>(device, OP, d_q)).transpose()?.map(Shared::new);
-    let d_kv = write::<f32>(device, OP, args.d_kv)?;
-    let tables = tables(&s, ropes);
-    let (d, width, size) = (s.head_dim, s.width(), s.latents * s.width());
-    let blocks = s.seq.div_ceil(BLOCK);
+    let store = if args.accumulate_q { Store::Add } else { Store::Overwrite };
+    let d_kv = Shared::new(write::<f32>(device, OP, args.d_kv)?);
+    let turns = turns(&s, ropes);
+    let (blocks, size) = (s.seq.div_ceil(BLOCK), latent_numbers(&s));
     let sums = partials.floats(partial_sums(&s));
-    sums.par_chunks_exact_mut(2 * size).enumerate().for_each(|(task, sum)| {
-        let (sequence, first) = (task / blocks, task % blocks * BLOCK);
-        let count = BLOCK.min(s.seq - first);
-        let at = (sequence * s.seq + first) * width;
-        let rows = at..at + count * width;
-        // SAFETY: the token blocks of the tasks are disjoint.
-        let d_q = d_q.map(|d_q| unsafe { d_q.part(rows.clone()) });
-        let (d_keys, d_values) = sum.split_at_mut(size);
-        let to = Gradients { d_q, accumulate_q: args.accumulate_q, d_keys, d_values };
-        with_local(2 * size + 3 * d, |memory| {
-            let (keys, memory) = memory.split_at_mut(size);
-            let (values, scratch) = memory.split_at_mut(size);
-            load(&kv[sequence * 2 * size..], &tables, &s, keys, values);
-            let (q, d_out) = (&q[rows.clone()], &d_out[rows]);
-            attend_gradient(q, d_out, first, &tables, &s, keys, values, scratch, to);
-        });
+    sums.par_chunks_exact_mut(s.heads * 2 * size).enumerate().for_each(|(task, sums)| {
+        let tokens = Tokens::of_task(&s, task);
+        for (head, sums) in sums.chunks_exact_mut(2 * size).enumerate() {
+            let d_q = d_q.map(|d_q| (d_q, store));
+            // SAFETY: the token blocks of the tasks are disjoint.
+            unsafe { head_gradient(&s, &turns, inputs, d_out, (&tokens, head), d_q, sums) };
+        }
     });
     let sums = &*sums;
-    d_kv.par_chunks_exact_mut(2 * size).enumerate().for_each(|(sequence, d_kv)| {
+    (0..s.batch * s.heads).into_par_iter().for_each(|task| {
+        let (sequence, head) = (task / s.heads, task % s.heads);
         with_local(2 * size, |total| {
             total.fill(0.0);
-            let first = sequence * blocks * 2 * size;
-            for sum in sums[first..first + blocks * 2 * size].chunks_exact(2 * size) {
-                axpy(1.0, sum, total);
+            for block in 0..blocks {
+                let at = ((sequence * blocks + block) * s.heads + head) * 2 * size;
+                axpy(1.0, &sums[at..at + 2 * size], total);
             }
-            store(total, &tables, &s, d_kv);
+            let (d_keys, d_values) = total.split_at(size);
+            for (part, rows, turn) in [(0, d_keys, turns.keys), (1, d_values, None)] {
+                let place = latents_of(&s, sequence, head, part);
+                // SAFETY: each task writes its own head of its own sequence.
+                unsafe { store_rows(rows, d_kv, place, 0..s.latents, turn, Store::Overwrite) };
+            }
         });
     });
     Ok(())
 }
 
-/// Turns the key gradients back and puts keys and values where the packed layout has them.
-fn store(
-    total: &[f32],
-    tables: &Tables<'_>,
-    shape: &LatentAttentionShape,
-    d_kv: &mut [f32],
+/// Gradients of a block of tokens: of its queries into `d_q`, and its share of those of the
+/// keys, still rotated, and values into `sums`.
+///
+/// # Safety
+/// Nothing else may touch these tokens of `d_q` at the same time.
+unsafe fn head_gradient(
+    s: &LatentAttentionShape,
+    turns: &Turns<'_>,
+    (q, kv): (&[f32], &[f32]),
+    d_out: &[f32],
+    (tokens, head): (&Tokens, usize),
+    d_q: Option<(Shared<'_, f32>, Store)>,
+    sums: &mut [f32],
 ) {
-    let (d, width) = (shape.head_dim, shape.width());
-    let (d_keys, d_values) = total.split_at(shape.latents * width);
-    for head in 0..shape.heads {
-        for m in 0..shape.latents {
-            let from = (head * shape.latents + m) * d;
-            let to = m * 2 * width + head * d;
-            let key = &d_keys[from..from + d];
-            match tables.latents {
-                Some(table) => rotate_back(key, &mut d_kv[to..to + d], table.row(m), 1.0),
-                None => d_kv[to..to + d].copy_from_slice(key),
-            }
-            d_kv[to + width..to + width + d].copy_from_slice(&d_values[from..from + d]);
+    let (length, size) = (padded(s.head_dim), latent_numbers(s));
+    let area = BLOCK * length;
+    with_local(2 * size + 4 * area + 2 * s.latents * BLOCK, |memory| {
+        let (keys, memory) = memory.split_at_mut(size);
+        let (values, memory) = memory.split_at_mut(size);
+        let (queries, memory) = memory.split_at_mut(area);
+        let (d_outs, memory) = memory.split_at_mut(area);
+        let (panels, memory) = memory.split_at_mut(area);
+        let (d_queries, memory) = memory.split_at_mut(area);
+        let (weights, d_scores) = memory.split_at_mut(s.latents * BLOCK);
+        let [from_k, from_v] = [0, 1].map(|part| latents_of(s, tokens.sequence, head, part));
+        load_rows(kv, from_k, 0..s.latents, turns.keys, keys);
+        load_rows(kv, from_v, 0..s.latents, None, values);
+        let place = tokens_of(s, tokens.sequence, head);
+        load_rows(q, place, tokens.range(), Some(turns.queries), queries);
+        rows_to_panels(queries, length, panels);
+        scores(s, keys, panels, tokens.count, weights);
+        softmax(weights);
+        load_rows(d_out, place, tokens.range(), None, d_outs);
+        rows_to_panels(d_outs, length, panels);
+        scores(s, values, panels, tokens.count, d_scores);
+        softmax_gradient(weights, d_scores);
+        if let Some((d_q, store)) = d_q {
+            mixture(s, d_scores, keys, tokens.count, d_queries);
+            let turn = Some(turns.queries);
+            // SAFETY: the caller's promise.
+            unsafe { store_rows(d_queries, d_q, place, tokens.range(), turn, store) };
         }
-    }
+        let (d_keys, d_values) = sums.split_at_mut(size);
+        let extents = Extents { rows: s.latents, columns: length, depth: tokens.count };
+        for (from, rows, to) in [(d_scores, queries, d_keys), (weights, d_outs, d_values)] {
+            let left = Left { data: from, row: BLOCK, step: 1 };
+            product(to, length, extents, left, Right::rows(rows, length), Store::Overwrite);
+        }
+    });
 }
