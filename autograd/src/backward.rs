@@ -4,7 +4,7 @@ use ltm_engine::DType;
 
 use crate::ops::add::Add;
 use crate::step::Step;
-use crate::tape::{GradientMode, VarInfo};
+use crate::var::{GradientMode, VarInfo};
 use crate::{Error, Result, Var};
 
 /// Collects backward steps while the record is walked from its end.

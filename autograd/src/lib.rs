@@ -17,10 +17,12 @@ mod planner;
 mod program;
 mod step;
 mod tape;
+mod var;
 
 pub use error::Error;
 pub use program::{Profile, Program, Segment};
-pub use tape::{GradientMode, Tape, Var};
+pub use tape::Tape;
+pub use var::{GradientMode, Var};
 
 /// Result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

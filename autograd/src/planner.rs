@@ -2,7 +2,7 @@
 
 use crate::Var;
 use crate::step::{Access, Step};
-use crate::tape::VarInfo;
+use crate::var::VarInfo;
 
 /// Offsets are multiples of a cache line.
 const ALIGNMENT: usize = 64;

@@ -7,7 +7,7 @@ use ltm_engine::{Buffer, DType, Device};
 
 use crate::planner::Layout;
 use crate::step::{Memory, Step};
-use crate::tape::VarInfo;
+use crate::var::VarInfo;
 use crate::{Error, Result, Var};
 
 /// Part of a program.

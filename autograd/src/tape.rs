@@ -5,31 +5,8 @@ use ltm_engine::DType;
 use crate::backward::Backward;
 use crate::planner::plan;
 use crate::step::Step;
+use crate::var::{GradientMode, Var, VarInfo};
 use crate::{Error, Program, Result};
-
-/// A value on a tape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Var(pub(crate) usize);
-
-/// What happens to the buffer that receives the gradient of an external value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GradientMode {
-    /// The gradient replaces the contents.
-    Overwrite,
-    /// The gradient is added to the contents, as for weights over many passes.
-    Add,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct VarInfo {
-    pub(crate) dtype: DType,
-    pub(crate) len: usize,
-    pub(crate) external: bool,
-    /// Whether a gradient with respect to some external value flows through this one.
-    pub(crate) needs_gradient: bool,
-    /// For an external value: where its gradient goes.
-    pub(crate) gradient: Option<(Var, GradientMode)>,
-}
 
 /// An operation as recorded: its forward step, and how to derive its backward.
 pub(crate) trait Operation: Step {

@@ -10,6 +10,7 @@ mod model;
 mod operations;
 mod report;
 mod schedules;
+mod settings;
 
 pub use error::ParityError;
 pub use report::{Check, ParityReport};

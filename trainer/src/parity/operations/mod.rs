@@ -1,5 +1,9 @@
 //! The `ops` fixture: single operations, forward and backward.
 
+mod attention;
+mod losses;
+mod optimiser;
+
 use std::collections::BTreeSet;
 
 use ltm_engine::ops::*;
@@ -169,85 +173,6 @@ impl Case<'_, '_> {
         Ok(())
     }
 
-    fn window_attention(&mut self) -> Result<()> {
-        let [batch, seq, heads, head_dim] = self.axes("q")?;
-        let window = self.fixture().count(&["cases", &self.name, "window"])?;
-        let theta = self.number("theta")?;
-        let shape = WindowAttentionShape { batch, seq, heads, head_dim, window, theta };
-        let (width, n) = (shape.width(), shape.rows() * shape.width());
-        let parts = ["q", "k", "v"];
-        let packed = self.pack(&parts, width)?;
-        let qkv = self.device.alloc_from(&packed)?;
-        let d_out = self.input("do")?;
-        let (out, logsumexp) = (self.output(n)?, self.output(shape.rows() * heads)?);
-        let d_qkv = self.output(3 * n)?;
-        self.device.window_attention_forward(&WindowAttentionForward {
-            qkv: &qkv,
-            out: &out,
-            logsumexp: &logsumexp,
-            shape,
-        })?;
-        self.device.window_attention_backward(&WindowAttentionBackward {
-            qkv: &qkv,
-            out: &out,
-            logsumexp: &logsumexp,
-            d_out: &d_out,
-            d_qkv: &d_qkv,
-            shape,
-        })?;
-        self.compare("out.o", &out)?;
-        self.compare_packed(&parts, width, &d_qkv)
-    }
-
-    /// Distance of the latent positions, which must start at 0 and be evenly spaced.
-    fn latent_stride(&self, latents: usize) -> Result<u32> {
-        let value = self.fixture().value(&["cases", &self.name, "latent_positions"])?;
-        let positions: Vec<u32> = serde_json::from_value(value.clone())
-            .map_err(|e| self.fixture().malformed(format!("latent_positions: {e}")))?;
-        let stride = positions.get(1).copied().unwrap_or(1);
-        let even = positions.iter().enumerate().all(|(i, &p)| p == i as u32 * stride);
-        if even && positions.len() == latents {
-            return Ok(stride);
-        }
-        let detail = format!("{}: latent positions {positions:?} are not evenly spaced", self.name);
-        Err(self.fixture().malformed(detail))
-    }
-
-    fn latent_attention(&mut self) -> Result<()> {
-        let [batch, seq, heads, head_dim] = self.axes("q")?;
-        let [_, latents, _, _] = self.axes("k")?;
-        let shape = LatentAttentionShape {
-            batch,
-            seq,
-            heads,
-            head_dim,
-            latents,
-            latent_stride: Some(self.latent_stride(latents)?),
-            first_position: 0,
-            theta: self.number("theta")?,
-        };
-        let (width, n) = (shape.width(), shape.rows() * shape.width());
-        let parts = ["k", "v"];
-        let packed = self.pack(&parts, width)?;
-        let kv = self.device.alloc_from(&packed)?;
-        let (q, d_out) = (self.input("q")?, self.input("do")?);
-        let (out, d_q, d_kv) = (self.output(n)?, self.output(n)?, self.output(packed.len())?);
-        let args = LatentAttentionForward { q: &q, kv: &kv, out: &out, shape };
-        self.device.latent_attention_forward(&args)?;
-        self.device.latent_attention_backward(&LatentAttentionBackward {
-            q: &q,
-            kv: &kv,
-            d_out: &d_out,
-            d_q: Some(&d_q),
-            accumulate_q: false,
-            d_kv: &d_kv,
-            shape,
-        })?;
-        self.compare("out.o", &out)?;
-        self.compare("grad.q", &d_q)?;
-        self.compare_packed(&parts, width, &d_kv)
-    }
-
     fn silu_mul(&mut self) -> Result<()> {
         let [rows, width] = self.axes("g")?;
         let packed = self.pack(&["g", "u"], width)?;
@@ -332,86 +257,6 @@ impl Case<'_, '_> {
         self.compare("grad.up", &d_weight.slice(half..2 * half)?)
     }
 
-    /// With the identity as projection the hidden states are the logits.
-    fn cross_entropy(&mut self) -> Result<()> {
-        let [rows, vocab] = self.axes("logits")?;
-        let mut identity = vec![0.0f32; vocab * vocab];
-        identity.iter_mut().step_by(vocab + 1).for_each(|x| *x = 1.0);
-        let weight = self.device.alloc_from(&identity)?;
-        let (hidden, targets) = (self.input("logits")?, self.integers("targets")?);
-        let kept = self.device.read::<i32>(&targets)?.iter().filter(|&&t| t >= 0).count() as f64;
-        let (token_nll, logsumexp) = (self.output(rows)?, self.output(rows)?);
-        let d_hidden = self.output(rows * vocab)?;
-        let d_weight = self.output(vocab * vocab)?;
-        for (part, scale) in [("grad_of_sum", 1.0), ("grad_of_mean", 1.0 / kept)] {
-            // Both algorithms of a backend: with and without the gradient of the projection.
-            for d_weight in [None, Some(&d_weight)] {
-                self.device.linear_cross_entropy(&LinearCrossEntropy {
-                    hidden: &hidden,
-                    weight: &weight,
-                    targets: &targets,
-                    token_nll: &token_nll,
-                    logsumexp: &logsumexp,
-                    d_hidden: Some(&d_hidden),
-                    d_weight,
-                    scale: scale as f32,
-                    rows,
-                    width: vocab,
-                    vocab,
-                })?;
-                self.compare(&format!("{part}.logits"), &d_hidden)?;
-                self.compare("out.token_nll", &token_nll)?;
-            }
-        }
-        let sum: f64 = self.device.read::<f32>(&token_nll)?.iter().map(|&x| x as f64).sum();
-        self.checker.compare(&self.key("out.sum"), &[sum])?;
-        self.checker.compare(&self.key("out.mean"), &[sum / kept])
-    }
-
-    fn posterior(&mut self) -> Result<()> {
-        let [samples, latents, dim] = self.axes("mu")?;
-        let shape = GaussianShape { samples, layers: 1, per_layer: latents * dim };
-        let (mu, logvar) = (self.input("mu")?, self.input("logvar")?);
-        let (eps, d_z) = (self.input("eps")?, self.input("dz")?);
-        let n = shape.len();
-        let (z, d_mu, d_logvar, d_eps) =
-            (self.output(n)?, self.output(n)?, self.output(n)?, self.output(n)?);
-        let zero = self.output(n)?;
-        let kl = self.device.alloc(DType::F64, samples)?;
-        let device = &mut *self.device;
-        device.gaussian_reparameterise(&GaussianReparameterise {
-            mu: &mu,
-            logvar: &logvar,
-            eps: &eps,
-            z: &z,
-            shape,
-        })?;
-        device.gaussian_kl(&GaussianKl { mu: &mu, logvar: &logvar, kl: &kl, shape })?;
-        device.gaussian_backward(&GaussianBackward {
-            d_z: &d_z,
-            mu: &mu,
-            logvar: &logvar,
-            eps: &eps,
-            d_mu: &d_mu,
-            d_logvar: &d_logvar,
-            shape,
-        })?;
-        // d_eps = d_z * exp(logvar / 2) is the draw with mean 0 and noise d_z.
-        device.gaussian_reparameterise(&GaussianReparameterise {
-            mu: &zero,
-            logvar: &logvar,
-            eps: &d_z,
-            z: &d_eps,
-            shape,
-        })?;
-        let kl = device.read::<f64>(&kl)?;
-        self.checker.compare(&self.key("out.kl"), &kl)?;
-        self.compare("out.z", &z)?;
-        self.compare("grad.mu", &d_mu)?;
-        self.compare("grad.logvar", &d_logvar)?;
-        self.compare("grad.eps", &d_eps)
-    }
-
     fn embedding(&mut self) -> Result<()> {
         let [vocab, width] = self.axes("table")?;
         let (table, d_out) = (self.input("table")?, self.input("dy")?);
@@ -441,50 +286,5 @@ impl Case<'_, '_> {
         })?;
         self.compare("out.y", &out)?;
         self.compare("grad.table", &d_table)
-    }
-
-    fn adamw(&mut self) -> Result<()> {
-        let list = |name: &str| -> Result<Vec<f64>> {
-            let value = self.fixture().value(&["cases", &self.name, name])?;
-            serde_json::from_value(value.clone())
-                .map_err(|e| self.fixture().malformed(format!("{name}: {e}")))
-        };
-        let (lrs, betas) = (list("lrs")?, list("betas")?);
-        let &[beta1, beta2] = betas.as_slice() else {
-            return Err(self.fixture().malformed("betas has not two numbers"));
-        };
-        let (eps, weight_decay) = (self.number("eps")?, self.number("weight_decay")?);
-        let params = self.input("x")?;
-        let n = params.len();
-        let (first_moment, second_moment) = (self.output(n)?, self.output(n)?);
-        let segments = [AdamWSegment { offset: 0, len: n, decay: true }];
-        for (index, lr) in lrs.iter().enumerate() {
-            let gradients = self.input(&format!("grad{}", index + 1))?;
-            let number = index as u64 + 1;
-            let step = AdamWStep { lr: *lr, beta1, beta2, eps, weight_decay, number };
-            self.device.adamw(&AdamW {
-                params: &params,
-                gradients: &gradients,
-                first_moment: &first_moment,
-                second_moment: &second_moment,
-                clip: None,
-                segments: &segments,
-                step,
-            })?;
-            self.compare(&format!("out.x{number}"), &params)?;
-        }
-        self.compare(&format!("out.m{}", lrs.len()), &first_moment)?;
-        self.compare(&format!("out.v{}", lrs.len()), &second_moment)
-    }
-
-    fn clip(&mut self) -> Result<()> {
-        let all = [self.host("a")?, self.host("b")?].concat();
-        let gradients = self.device.alloc_from(&all)?;
-        let out = self.device.alloc(DType::F64, 2)?;
-        let limit = self.number("limit")?;
-        self.device.global_norm(&GlobalNorm { gradients: &gradients, out: &out, limit })?;
-        let values = self.device.read::<f64>(&out)?;
-        self.checker.compare(&self.key("out.norm"), &values[..1])?;
-        self.checker.compare(&self.key("out.factor"), &values[1..])
     }
 }
