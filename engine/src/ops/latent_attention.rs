@@ -42,7 +42,7 @@ impl LatentAttentionShape {
     }
 
     fn check(&self, op: &'static str) -> Result<()> {
-        check::value(op, self.head_dim % 2 == 0 && self.head_dim > 0, || {
+        check::value(op, self.head_dim.is_multiple_of(2) && self.head_dim > 0, || {
             format!("head_dim is {}, expected a positive even number", self.head_dim)
         })?;
         check::positive(op, "heads", self.heads)?;
