@@ -64,7 +64,9 @@ impl Program {
     /// # Errors
     /// If the value belongs to the program, or the buffer has another length or type.
     pub fn bind(&mut self, var: Var, buffer: &Buffer) -> Result<()> {
-        let info = &self.vars[var.0];
+        let Some(info) = self.vars.get(var.0) else {
+            return Err(Error::NotExternal { var: var.0 });
+        };
         if !info.external {
             return Err(Error::NotExternal { var: var.0 });
         }
@@ -87,6 +89,10 @@ impl Program {
     /// # Errors
     /// If the arena has fewer bytes than [`Program::arena_bytes`].
     pub fn place(&mut self, arena: &Buffer) -> Result<()> {
+        if arena.byte_len() < self.layout.bytes {
+            let (found, expected) = (arena.byte_len(), self.layout.bytes);
+            return Err(Error::Extent { op: "place", what: "arena (bytes)", found, expected });
+        }
         for (var, offset) in self.layout.offsets.iter().enumerate() {
             if let Some(offset) = *offset {
                 let info = &self.vars[var];

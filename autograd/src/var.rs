@@ -9,7 +9,7 @@ pub struct Var(pub(crate) usize);
 /// What happens to the buffer that receives the gradient of an external value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GradientMode {
-    /// The gradient replaces the contents.
+    /// The gradient replaces the contents; if nothing flows into the value, they stay as they are.
     Overwrite,
     /// The gradient is added to the contents, as for weights over many passes.
     Add,

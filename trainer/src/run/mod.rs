@@ -185,7 +185,9 @@ impl Run<'_> {
             };
             let seconds = clock.elapsed().as_secs_f64();
             let last = iteration + 1 == total;
-            let due = |every: u64| every > 0 && (last || iteration == 0 || (iteration + 1) % every == 0);
+            let due = |every: u64| {
+                every > 0 && (last || iteration == 0 || (iteration + 1).is_multiple_of(every))
+            };
             let validation = match due(config.train.validate_every) {
                 true => self.validate(iteration, stop)?,
                 false => None,
@@ -205,7 +207,7 @@ impl Run<'_> {
             observer.event(Event::Iteration { metrics: &metrics, timing: &timing, total });
             iteration += 1;
             let every = config.train.checkpoint_every;
-            if every > 0 && iteration % every == 0 {
+            if every > 0 && iteration.is_multiple_of(every) {
                 self.save(iteration, observer)?;
                 saved = Some(iteration);
             }
