@@ -85,8 +85,8 @@ fn describe_run(path: &Path) -> anyhow::Result<String> {
                 last.iteration, last.nll, last.kl, last.bound
             ),
         });
-        let validations = all.iter().filter_map(|m| Some((m.iteration, m.validation.as_ref()?)));
-        if let Some((iteration, v)) = validations.last() {
+        let mut validations = all.iter().filter_map(|m| Some((m.iteration, m.validation.as_ref()?)));
+        if let Some((iteration, v)) = validations.next_back() {
             lines.push(format!(
                 "  last validation, iteration {iteration}: nll {:.4} + kl {:.4} = bound {:.4}",
                 v.val_nll, v.val_kl, v.val_bound
