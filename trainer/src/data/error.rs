@@ -9,6 +9,12 @@ pub enum DataError {
     /// Missing, damaged or incomplete shards, or a token beyond the model's vocabulary.
     #[error(transparent)]
     Shards(#[from] ltm_tools::Error),
+    /// There is no such directory.
+    #[error("{}: no such directory; make shards with `ltm tokenize INPUT... --out {}`", dir.display(), dir.display())]
+    NoDirectory {
+        /// The corpus.
+        dir: PathBuf,
+    },
     /// The tokenizer makes ids that the model has no row for.
     #[error(
         "{}: the tokenizer {tokenizer} has {found} ids, but model.vocab_size = {vocab_size}; set \

@@ -38,6 +38,9 @@ impl Loader {
         if seq_len == 0 {
             return Err(DataError::NoLength);
         }
+        if !dir.is_dir() {
+            return Err(DataError::NoDirectory { dir: dir.to_owned() });
+        }
         let tokenizer = TokenizerInfo::read(dir)?;
         if tokenizer.vocab_size as usize > vocab_size {
             return Err(DataError::Vocabulary {
