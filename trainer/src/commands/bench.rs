@@ -15,6 +15,7 @@ use ltm_engine::cpu::matmul_usage;
 use ltm_engine::philox::Stream;
 
 use super::device::DeviceArgs;
+use super::output::say;
 
 /// Arguments of `ltm bench`.
 #[derive(clap::Args, Debug)]
@@ -151,25 +152,25 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
             "matmul_gflops_per_thread": gflops,
             "loss": loss,
         });
-        println!("{line}");
+        say!("{line}")?;
         return Ok(());
     }
-    println!("{:?} {reading:?} on {}", args.shape, trainer.device.name());
-    println!(
+    say!("{:?} {reading:?} on {}", args.shape, trainer.device.name())?;
+    say!(
         "  {:.1} tokens/s (median of {}, {:.1} to {:.1}), peak RSS {:.0} MB",
         rate(median),
         args.iterations,
         rate(slowest),
         rate(seconds[0]),
         rss as f64 / 1e6
-    );
-    println!(
+    )?;
+    say!(
         "  matrix products: {:.0}% of the thread time, {gflops:.1} GFLOP/s a thread; \
          {:.1} GFLOP/s over everything",
         100.0 * shares,
         matmul.1 / total / 1e9
-    );
-    println!("  last loss {loss:.4} nats/token");
+    )?;
+    say!("  last loss {loss:.4} nats/token")?;
     if args.by_operation {
         print_operations(&mut trainer)?;
     }
@@ -190,15 +191,15 @@ fn print_operations(trainer: &mut Trainer) -> anyhow::Result<()> {
             program.run_profiled(Segment::All, trainer.device.as_mut(), &mut profile)?;
         }
         let total: f64 = profile.by_operation.values().map(|(_, t)| t.as_secs_f64()).sum();
-        println!("  {name}: {:.2} ms", total / 3.0 * 1e3);
+        say!("  {name}: {:.2} ms", total / 3.0 * 1e3)?;
         for (operation, (calls, time)) in &profile.by_operation {
             let time = time.as_secs_f64();
-            println!(
+            say!(
                 "    {operation:<28} {:>4} calls {:>9.3} ms {:>5.1}%",
                 calls / 3,
                 time / 3.0 * 1e3,
                 100.0 * time / total
-            );
+            )?;
         }
     }
     Ok(())

@@ -11,6 +11,7 @@ use ltm::model::BatchShape;
 use super::device::DeviceArgs;
 use super::interrupt;
 use super::model::Model;
+use super::output::say;
 use super::progress::Meter;
 
 /// Arguments of `ltm eval`.
@@ -33,7 +34,7 @@ pub struct Args {
     /// Tokens of each sequence that z is inferred from; the others are then predicted unseen
     #[arg(long)]
     context: Option<usize>,
-    /// Sequences at once; changes memory and speed, not the result
+    /// Sequences at once; changes memory and speed, and the result by rounding at most
     #[arg(long, default_value_t = 8)]
     batch: usize,
     /// Print JSON
@@ -83,7 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let evaluation = result?;
         match args.json {
             true => print_json(data, model.iteration, &evaluation)?,
-            false => print(data, model.iteration, &evaluation),
+            false => print(data, model.iteration, &evaluation)?,
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -99,39 +100,44 @@ fn print_json(data: &std::path::Path, iteration: u64, e: &Evaluation) -> anyhow:
         "fast_nll": e.curve.nll,
         "fast_kl": e.curve.kl,
     });
-    println!("{line}");
-    Ok(())
+    say!("{line}")
 }
 
-fn print(data: &std::path::Path, iteration: u64, e: &Evaluation) {
+fn print(data: &std::path::Path, iteration: u64, e: &Evaluation) -> anyhow::Result<()> {
     let s = &e.summary;
     let seen = match e.context {
         None => "all of the tokens that it reconstructs".to_owned(),
         Some(context) => format!("the first {context} tokens of each sequence"),
     };
-    println!(
+    say!(
         "{}: {} sequences, {} tokens, after {iteration} iterations; z from {} fast steps on {seen}",
         data.display(),
         s.sequences,
         s.tokens,
         e.fast_steps
-    );
-    println!("  nats per token         nll       kl    bound   perplexity of the bound");
+    )?;
+    say!("  nats per token         nll       kl    bound   perplexity of the bound")?;
     let row = |name: &str, f: &Figures| {
-        println!(
+        say!(
             "  {name:<18} {:>7.4}  {:>7.4}  {:>7.4}   {:>10.3}",
-            f.nll, f.kl, f.bound, f.perplexity
-        );
+            f.nll,
+            f.kl,
+            f.bound,
+            f.perplexity
+        )
     };
-    row("mean per sequence", &s.per_sequence);
-    row("corpus", &s.corpus);
+    row("mean per sequence", &s.per_sequence)?;
+    row("corpus", &s.corpus)?;
     if let Some(c) = &s.continuation {
-        println!(
+        say!(
             "  tokens that z has not seen: {}, nll {:.4}, perplexity {:.3}",
-            c.tokens, c.nll, c.perplexity
-        );
+            c.tokens,
+            c.nll,
+            c.perplexity
+        )?;
     }
     if let (Some(first), Some(last)) = (e.curve.nll.first(), e.curve.nll.last()) {
-        println!("  nll before the first fast step {first:.4}, before the last {last:.4}");
+        say!("  nll before the first fast step {first:.4}, before the last {last:.4}")?;
     }
+    Ok(())
 }

@@ -1,6 +1,5 @@
 //! `ltm generate`.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,6 +9,7 @@ use ltm::posterior::inference_settings;
 use super::device::DeviceArgs;
 use super::interrupt;
 use super::model::Model;
+use super::output::{self, say, tell};
 
 /// Arguments of `ltm generate`.
 #[derive(clap::Args, Debug)]
@@ -81,7 +81,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             sample,
             stop: &stop,
         };
-        print!("{}", args.prompt.as_deref().unwrap_or_default());
+        output::text(args.prompt.as_deref().unwrap_or_default())?;
         let mut pending = Vec::new();
         let tokenizer = &model.tokenizer;
         let text = generator.generate(model.device.as_mut(), &request, &mut |token| {
@@ -90,12 +90,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 print_whole_characters(&mut pending);
             }
         })?;
-        println!("{}", String::from_utf8_lossy(&pending));
+        say!("{}", String::from_utf8_lossy(&pending))?;
         if let Some(thought) = &text.thought
             && let (Some(first), Some(last)) = (thought.nll.first(), thought.nll.last())
         {
             let per_token = |nats: f64| nats / thought.tokens as f64;
-            eprintln!(
+            tell!(
                 "(z from {} fast steps on the prompt: nll {:.3} -> {:.3} nats/token)",
                 thought.nll.len(),
                 per_token(*first),
@@ -113,8 +113,7 @@ fn print_whole_characters(bytes: &mut Vec<u8>) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
         Err(_) => bytes.len(),
     };
-    print!("{}", String::from_utf8_lossy(&bytes[..whole]));
+    // Nothing to do about it in the middle of a text; the end of the line will tell.
+    let _ = output::text(&String::from_utf8_lossy(&bytes[..whole]));
     bytes.drain(..whole);
-    // A closed pipe ends the text for the reader, not for this program.
-    let _ = std::io::stdout().flush();
 }

@@ -9,6 +9,8 @@ use ltm::config::{Config, Layers};
 use ltm::metrics::{self, Metrics};
 use ltm::run_dir::RunPaths;
 
+use super::output::say;
+
 /// Arguments of `ltm inspect`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -20,7 +22,7 @@ pub struct Args {
 /// Prints what each path is.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for path in &args.paths {
-        println!("{}", describe(path)?.trim_end());
+        say!("{}", describe(path)?.trim_end())?;
     }
     Ok(ExitCode::SUCCESS)
 }

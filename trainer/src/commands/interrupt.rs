@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
+use super::output::tell;
+
 /// A flag that the first Ctrl-C sets. A second Ctrl-C ends the process; what is on disk is whole
 /// at any instant.
 ///
@@ -18,7 +20,7 @@ pub fn flag() -> anyhow::Result<Arc<AtomicBool>> {
         if handled.swap(true, Ordering::Relaxed) {
             process::exit(1);
         }
-        eprintln!("\nstopping; once more stops at once");
+        tell!("\nstopping; once more stops at once");
     })
     .context("cannot handle Ctrl-C")?;
     Ok(flag)

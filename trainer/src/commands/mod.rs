@@ -7,6 +7,7 @@ mod generate;
 mod inspect;
 mod interrupt;
 mod model;
+mod output;
 mod parity;
 mod plan;
 mod progress;
@@ -19,6 +20,8 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use output::is_closed as reader_left;
 
 /// Train and study Latent Thought Models
 #[derive(Parser, Debug)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use ltm::parity;
 
 use super::device::DeviceArgs;
+use super::output::say;
 
 /// Arguments of `ltm parity`.
 #[derive(clap::Args, Debug)]
@@ -30,22 +31,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let report = parity::run(fixture, args.device.device, args.device.threads)?;
         passed &= report.passed();
         if args.json {
-            println!("{}", serde_json::to_string(&report)?);
+            say!("{}", serde_json::to_string(&report)?)?;
             continue;
         }
-        println!("{} on {}", fixture.display(), report.device);
+        say!("{} on {}", fixture.display(), report.device)?;
         for check in report.checks.iter().filter(|check| !args.quiet || !check.passed) {
             let verdict = if check.passed { "ok  " } else { "FAIL" };
-            println!(
+            say!(
                 "  {verdict} {:<48} {:>10.3e} of {:>10.3e} {}",
-                check.key, check.error, check.allowed, check.measure
-            );
+                check.key,
+                check.error,
+                check.allowed,
+                check.measure
+            )?;
         }
         for key in &report.uncovered {
-            println!("  FAIL {key}: nothing was compared with it");
+            say!("  FAIL {key}: nothing was compared with it")?;
         }
         let failed = report.checks.iter().filter(|check| !check.passed).count();
-        println!("  {} quantities, {failed} over their allowance", report.checks.len());
+        say!("  {} quantities, {failed} over their allowance", report.checks.len())?;
     }
     Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -7,6 +7,7 @@ use ltm::config::{Layers, Preset};
 use ltm::plan::{Machine, Plan};
 
 use super::device::DeviceArgs;
+use super::output::say;
 
 /// Arguments of `ltm plan`.
 #[derive(clap::Args, Debug)]
@@ -55,8 +56,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let plan = Plan::new(&layers.finish(None)?, &[here, Machine::h200()])?;
     match args.json {
-        true => println!("{}", serde_json::to_string(&plan)?),
-        false => plan.lines().iter().for_each(|line| println!("{line}")),
+        true => say!("{}", serde_json::to_string(&plan)?)?,
+        false => plan.lines().iter().try_for_each(|line| say!("{line}"))?,
     }
     Ok(ExitCode::SUCCESS)
 }

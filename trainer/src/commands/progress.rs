@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::{say, tell};
+
 /// Time between plain lines.
 const INTERVAL: Duration = Duration::from_secs(10);
 
@@ -54,16 +56,16 @@ impl Meter {
         let due = self.last.get().is_none_or(|last| last.elapsed() >= INTERVAL);
         if due || position == total {
             self.last.set(Some(Instant::now()));
-            eprintln!("{position}/{total} {}: {message}", self.unit);
+            tell!("{position}/{total} {}: {message}", self.unit);
         }
     }
 
-    /// Prints a line above the bar.
+    /// Prints a line above the bar. Work goes on if nobody reads it any more.
     pub fn line(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| println!("{text}")),
-            None => println!("{text}"),
-        }
+        let _ = match &self.bar {
+            Some(bar) => bar.suspend(|| say!("{text}")),
+            None => say!("{text}"),
+        };
     }
 
     /// Removes the bar.

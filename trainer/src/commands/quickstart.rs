@@ -15,6 +15,7 @@ use ltm_tools::tokenizer::TokenizerKind;
 
 use super::device::DeviceArgs;
 use super::interrupt;
+use super::output::say;
 use super::watch::Watch;
 
 /// English in the public domain, packed by the build script.
@@ -45,7 +46,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot create {}", args.out.display()))?;
     let corpus = args.out.join("corpus.jsonl");
     let documents = write_corpus(&corpus)?;
-    println!("1. text: {documents} documents of public-domain English in {}", corpus.display());
+    say!("1. text: {documents} documents of public-domain English in {}", corpus.display())?;
 
     let shards = args.out.join("shards");
     let options = TokenizeOptions {
@@ -56,7 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         ..TokenizeOptions::default()
     };
     let report = tokenize(&[corpus], &shards, &options, &mut |_| {})?;
-    println!("2. shards: {report}");
+    say!("2. shards: {report}")?;
 
     let mut layers = Layers::preset(Preset::Tiny)?;
     for setting in &args.set {
@@ -64,12 +65,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let config = layers.finish(None)?;
     let run_path = free_run_directory(&args.out)?;
-    println!(
+    say!(
         "3. training tiny ({:.2}M parameters, {} iterations) in {}",
         config.parameter_count() as f64 / 1e6,
         config.train.iterations,
         run_path.display()
-    );
+    )?;
     let options = RunOptions {
         data: shards,
         out: run_path.clone(),
@@ -85,7 +86,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
     let paths = RunPaths::new(&run_path);
     if let Some((first, last)) = &outcome.validations {
-        println!(
+        say!(
             "4. validation bound (nll + kl): {:.3} -> {:.3} nats/byte, {:.0}% lower\n   \
              ({:.3} + {:.3} -> {:.3} + {:.3})",
             first.val_bound,
@@ -95,12 +96,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             first.val_kl,
             last.val_nll,
             last.val_kl
-        );
+        )?;
     }
     print_samples(&paths)?;
     let report = write_report(&[run_path], &paths.report())?;
-    println!("6. report: {}", report.path.display());
-    println!("done in {:.0} s", start.elapsed().as_secs_f64());
+    say!("6. report: {}", report.path.display())?;
+    say!("done in {:.0} s", start.elapsed().as_secs_f64())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -142,24 +143,25 @@ fn print_samples(paths: &RunPaths) -> anyhow::Result<()> {
     let samples: Vec<Sample> = metrics::read(&paths.samples())?;
     let of_prior = || samples.iter().filter(|sample| sample.kind == "prior");
     if let (Some(before), Some(after)) = (of_prior().next(), of_prior().next_back()) {
-        println!("5. text from the prior after {} iteration:", before.iteration + 1);
-        print_text(&before.text);
-        println!("   and after {}:", after.iteration + 1);
-        print_text(&after.text);
+        say!("5. text from the prior after {} iteration:", before.iteration + 1)?;
+        print_text(&before.text)?;
+        say!("   and after {}:", after.iteration + 1)?;
+        print_text(&after.text)?;
     }
     let continued = samples.iter().rev().find(|sample| sample.kind == "posterior");
     if let Some(sample) = continued {
         let tail: String = sample.prompt.chars().rev().take(80).collect();
         let tail: String = tail.chars().rev().collect();
-        println!("   and continuing \"...{}\":", tail.replace('\n', " "));
-        print_text(&sample.text);
+        say!("   and continuing \"...{}\":", tail.replace('\n', " "))?;
+        print_text(&sample.text)?;
     }
     Ok(())
 }
 
-fn print_text(text: &str) {
+fn print_text(text: &str) -> anyhow::Result<()> {
     let visible = |c: char| if c.is_control() && c != '\n' { '\u{b7}' } else { c };
     for line in text.chars().map(visible).collect::<String>().lines() {
-        println!("   | {line}");
+        say!("   | {line}")?;
     }
+    Ok(())
 }

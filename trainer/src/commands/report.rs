@@ -7,6 +7,8 @@ use anyhow::bail;
 use ltm::run_dir::RunPaths;
 use ltm_tools::report::write_report;
 
+use super::output::{say, tell};
+
 /// Arguments of `ltm report`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -27,8 +29,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let summary = write_report(&args.runs, &out)?;
     for note in &summary.notes {
-        eprintln!("note: {note}");
+        tell!("note: {note}");
     }
-    println!("{} ({} kB)", summary.path.display(), summary.bytes / 1000);
+    say!("{} ({} kB)", summary.path.display(), summary.bytes / 1000)?;
     Ok(ExitCode::SUCCESS)
 }

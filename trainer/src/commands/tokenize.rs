@@ -8,6 +8,7 @@ use ltm_tools::tokenize::{TokenizeOptions, tokenize};
 use ltm_tools::tokenizer::TokenizerKind;
 
 use super::interrupt;
+use super::output::say;
 use super::progress::Meter;
 
 /// Arguments of `ltm tokenize`.
@@ -69,7 +70,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     });
     meter.finish();
     let report = result?;
-    println!("{report}");
-    println!("shards are in {}", args.out.display());
+    say!("{report}")?;
+    say!("shards are in {}", args.out.display())?;
     Ok(ExitCode::SUCCESS)
 }

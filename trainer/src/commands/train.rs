@@ -9,6 +9,7 @@ use ltm::run::{self, Outcome, RunOptions};
 
 use super::device::DeviceArgs;
 use super::interrupt;
+use super::output::say;
 use super::watch::Watch;
 
 /// Arguments of `ltm train`.
@@ -78,13 +79,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let outcome: Outcome = result?;
     let done = outcome.iterations;
     if outcome.finished {
-        println!("{done} iterations done; the run is in {}", options.out.display());
+        say!("{done} iterations done; the run is in {}", options.out.display())?;
     } else {
-        println!(
+        say!(
             "stopped after {done} iterations, all saved; continue with --resume --data {} --out {}",
             options.data.display(),
             options.out.display()
-        );
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
