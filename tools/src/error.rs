@@ -50,7 +50,7 @@ pub enum Error {
     /// The bytes end early or a checksum fails.
     #[error(
         "{place}: the data cannot be read ({source}); it is probably cut short or damaged: \
-         fetch the file again, or skip bad documents"
+         fetch the file again, or skip it with --skip-bad"
     )]
     Unreadable {
         /// Where reading stopped.
@@ -60,8 +60,8 @@ pub enum Error {
     },
     /// Text that is not UTF-8.
     #[error(
-        "{place}: not valid UTF-8 at byte {byte} of the line; convert the file to UTF-8, or skip \
-         bad documents"
+        "{place}: not valid UTF-8 at byte {byte} of the line; convert the file to UTF-8, or \
+         skip it with --skip-bad"
     )]
     InvalidUtf8 {
         /// The line or row.
@@ -71,8 +71,8 @@ pub enum Error {
     },
     /// A line that is not one JSON object.
     #[error(
-        "{place}: expected one JSON object on the line, but {reason}; mend the line, or skip bad \
-         documents"
+        "{place}: expected one JSON object on the line, but {reason}; mend the line, or skip it \
+         with --skip-bad"
     )]
     BrokenJson {
         /// The line.
@@ -82,7 +82,8 @@ pub enum Error {
     },
     /// The object has no such field.
     #[error(
-        "{place}: no field \"{field}\"; the line has {found}: name the field that holds the text"
+        "{place}: no field \"{field}\"; the line has {found}: name the field that holds the text \
+         with --field"
     )]
     MissingField {
         /// The line.
@@ -104,8 +105,8 @@ pub enum Error {
     },
     /// A line, or a stretch of text without a cut point, beyond the bound on memory.
     #[error(
-        "{place}: {what} is longer than {limit} bytes, which no text has; check the file, or skip \
-         bad documents"
+        "{place}: {what} is longer than {limit} bytes, which no text has; check the file, or \
+         skip it with --skip-bad"
     )]
     TooLong {
         /// The line.
@@ -126,7 +127,7 @@ pub enum Error {
     /// The parquet file has no such column, or it is not one of strings.
     #[error(
         "{place}: no column \"{column}\" of strings; the file has {found}: name the column that \
-         holds the text"
+         holds the text with --field"
     )]
     MissingColumn {
         /// The file.
@@ -172,6 +173,15 @@ pub enum Error {
     )]
     IncompleteDirectory {
         /// The shard directory.
+        dir: PathBuf,
+    },
+    /// There is no such directory.
+    #[error(
+        "{}: no such directory; expected one of shards, made with `ltm tokenize INPUT... --out {}`",
+        dir.display(), dir.display()
+    )]
+    NoDirectory {
+        /// The directory asked for.
         dir: PathBuf,
     },
     /// `tokenizer.json` is there but wrong.

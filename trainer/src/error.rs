@@ -35,8 +35,9 @@ pub enum Error {
     Plan(#[from] crate::plan::PlanError),
     /// A number stopped being finite.
     #[error(
-        "iteration {iteration}: the {what} is {value}; training stopped before the update. \
-         Resume from the last checkpoint with a smaller slow.lr or fast.lr"
+        "iteration {iteration}: the {what} is {value}; training stopped, and the checkpoints are \
+         as they were. A run keeps its settings: start another one with a smaller slow.lr, a \
+         longer slow.warmup or a smaller fast.lr"
     )]
     Diverged {
         /// Iteration, from 0.
@@ -45,6 +46,14 @@ pub enum Error {
         what: &'static str,
         /// Its value.
         value: f64,
+    },
+    /// The validation after an iteration has no finite result.
+    #[error("validation after iteration {iteration}: {source}; the checkpoints are as they were")]
+    Validation {
+        /// Iteration, from 0.
+        iteration: u64,
+        /// What is not finite.
+        source: crate::evaluate::EvaluateError,
     },
     /// Asked to stop in the middle of an iteration; nothing of it was applied.
     #[error("interrupted")]

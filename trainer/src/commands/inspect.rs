@@ -40,7 +40,13 @@ fn describe(path: &Path) -> anyhow::Result<String> {
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         return describe_tensors(path);
     }
-    Ok(ltm_tools::shard::describe(path)?)
+    match ltm_tools::shard::describe(path) {
+        Err(ltm_tools::Error::NoShards { .. }) => bail!(
+            "{} is neither a run nor a checkpoint, and holds no shard; give one of these",
+            path.display()
+        ),
+        other => Ok(other?),
+    }
 }
 
 fn model_line(config: &Config) -> String {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
 use ltm::config::{Config, ConfigError, Layers, Preset};
 use ltm::run::{self, Outcome, RunOptions};
 
@@ -49,16 +48,18 @@ impl Args {
     }
 
     fn config(&self) -> anyhow::Result<Config> {
+        let anew = |preset| self.layer(Layers::preset(preset)?);
         if self.resume
             && let Some(config) = run::resumed_config(&self.out, |layers| self.layer(layers))?
         {
-            if self.preset.is_some() {
-                bail!("--preset cannot change a run that is resumed; leave it out");
+            // The command that started the run may be repeated as it was. A preset says nothing
+            // about what may change, such as the number of iterations.
+            if let Some(preset) = self.preset {
+                run::resumed_config(&self.out, |_| anew(preset))?;
             }
             return Ok(config);
         }
-        let layers = Layers::preset(self.preset.unwrap_or(Preset::Small))?;
-        Ok(self.layer(layers)?.finish(None)?)
+        Ok(anew(self.preset.unwrap_or(Preset::Small))?.finish(None)?)
     }
 }
 

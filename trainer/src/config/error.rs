@@ -96,7 +96,9 @@ impl fmt::Display for Problem {
 fn hint(nearest: &Option<String>) -> String {
     match nearest {
         Some(key) => format!("; did you mean `{key}`?"),
-        None => String::new(),
+        None => "; keys are written as `train.batch`, in the sections model, posterior, fast, \
+                 slow and train"
+            .to_owned(),
     }
 }
 

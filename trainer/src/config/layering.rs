@@ -127,10 +127,24 @@ impl Layers {
             origin: origin.clone(),
             key: key.to_owned(),
             value: value.to_string(),
-            expected: error.message().to_owned(),
+            expected: in_words(error.message()),
         })?;
         self.origins.insert(key.to_owned(), origin);
         Ok(())
+    }
+}
+
+/// The names of Rust types, with which a refusal ends, in plain words.
+fn in_words(refusal: &str) -> String {
+    let words = [
+        ("expected usize", "expected a whole number, 0 or above"),
+        ("expected u64", "expected a whole number, 0 or above"),
+        ("expected f64", "expected a number"),
+        ("expected a boolean", "expected true or false"),
+    ];
+    match words.iter().find(|(name, _)| refusal.ends_with(name)) {
+        Some((name, words)) => refusal.replace(name, words),
+        None => refusal.to_owned(),
     }
 }
 

@@ -17,8 +17,9 @@ pub enum DataError {
     },
     /// The tokenizer makes ids that the model has no row for.
     #[error(
-        "{}: the tokenizer {tokenizer} has {found} ids, but model.vocab_size = {vocab_size}; set \
-         it to at least {found}", dir.display()
+        "{}: the tokenizer {tokenizer} has {found} ids, but model.vocab_size = {vocab_size}: the \
+         model is for another tokenizer; tokenize with that one, or start a run with \
+         model.vocab_size at least {found}", dir.display()
     )]
     Vocabulary {
         /// The corpus.

@@ -36,7 +36,7 @@ pub enum EvaluateError {
     /// A score is not a number.
     #[error(
         "window {window}: the {what} is {value}; the weights are damaged, or the fast loop \
-         diverged (try a smaller fast.lr)"
+         diverged"
     )]
     NotFinite {
         /// The window.

@@ -91,6 +91,7 @@ pub fn train(
 ) -> Result<Outcome> {
     options.config.check()?;
     let mut loader = open_loader(options, Split::Train)?;
+    let validation = open_validation(options, observer)?;
     let run_dir = resume::take(options)?;
     let paths = run_dir.paths().clone();
     checkpoint::recover(&paths.checkpoints())?;
@@ -103,7 +104,6 @@ pub fn train(
     }
     resume::store_config(&options.config, &paths)?;
     let log = Log::open(&paths, start.iteration)?;
-    let validation = open_validation(options, observer)?;
     let run = Run {
         _dir: run_dir,
         options,
@@ -173,7 +173,15 @@ impl Run<'_> {
         while iteration < total && !stop.load(Ordering::Relaxed) {
             let clock = Instant::now();
             let consumed = self.loader.position();
-            self.loader.next_batch(config.train.batch, &mut tokens, &mut targets)?;
+            if let Err(error) =
+                self.loader.next_batch(config.train.batch, &mut tokens, &mut targets)
+            {
+                // What has been learned does not depend on the shard that is damaged.
+                if iteration > start.iteration && saved != Some(iteration) {
+                    self.save(iteration, observer)?;
+                }
+                return Err(error.into());
+            }
             let report = match self.trainer.iterate(iteration, &tokens, &targets, stop) {
                 Ok(report) => report,
                 Err(Error::Interrupted) => {
@@ -235,6 +243,7 @@ impl Run<'_> {
         let evaluation = match evaluate(apparatus, config, loader, &windows, &options) {
             // The iteration counts; its validation is left out.
             Err(Error::Interrupted) => return Ok(None),
+            Err(Error::Evaluate(source)) => return Err(Error::Validation { iteration, source }),
             other => other?,
         };
         let corpus = &evaluation.summary.corpus;
