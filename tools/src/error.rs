@@ -83,7 +83,7 @@ pub enum Error {
     /// The object has no such field.
     #[error(
         "{place}: no field \"{field}\"; the line has {found}: name the field that holds the text \
-         with --field"
+         with --field, or skip such lines with --skip-bad"
     )]
     MissingField {
         /// The line.
@@ -94,7 +94,10 @@ pub enum Error {
         found: String,
     },
     /// The field holds something other than a string.
-    #[error("{place}: field \"{field}\" holds {found}, expected a string")]
+    #[error(
+        "{place}: field \"{field}\" holds {found}, expected a string; mend the line, or skip it \
+         with --skip-bad"
+    )]
     NotText {
         /// The line or row.
         place: Place,
