@@ -7,6 +7,7 @@
 mod case;
 mod difference;
 pub mod numbers;
+pub mod program;
 pub mod reference;
 mod refuse;
 mod verify;

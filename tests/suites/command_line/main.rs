@@ -1,0 +1,13 @@
+//! The program from outside: what works, and that everything that cannot work ends with a clear
+//! error, the right exit code, and nothing lost.
+
+mod checkpoints;
+mod corpora;
+mod disk;
+mod divergence;
+mod interrupt;
+mod pipeline;
+mod runs;
+mod settings;
+mod texts;
+mod usage;

@@ -1,0 +1,65 @@
+//! Settings that cannot work.
+
+use ltm_tests::program::Sandbox;
+
+#[track_caller]
+fn set(sandbox: &Sandbox, setting: &str, words: &[&str]) {
+    sandbox.refuses(sandbox.training("new", &format!("--set {setting}")), words);
+    sandbox.refuses(["plan", "--preset", "tiny", "--set", setting], words);
+    assert!(!sandbox.path("new").exists());
+}
+
+#[test]
+fn unknown_keys() {
+    let sandbox = Sandbox::with_corpus();
+    set(&sandbox, "model.dmi=16", &["--set: unknown key `model.dmi`", "did you mean `model.dim`"]);
+    set(&sandbox, "slow.batch=2", &["`slow.batch`", "did you mean `train.batch`"]);
+    set(&sandbox, "zzz=2", &["`zzz`", "model, posterior, fast, slow and train"]);
+    set(&sandbox, "train.batch", &["--set train.batch", "KEY=VALUE"]);
+}
+
+#[test]
+fn values_out_of_range() {
+    let sandbox = Sandbox::with_corpus();
+    set(&sandbox, "train.batch=0", &["`train.batch = 0`", "(--set)", "expected 1 to"]);
+    set(&sandbox, "train.batch=-1", &["`train.batch = -1`", "a whole number, 0 or above"]);
+    set(&sandbox, "train.batch=many", &["`train.batch = \"many\"`", "a whole number"]);
+    set(&sandbox, "train.iterations=1.5", &["train.iterations", "a whole number"]);
+    set(&sandbox, "slow.lr=high", &["`slow.lr = \"high\"`", "expected a number"]);
+    set(&sandbox, "slow.lr=-1", &["`slow.lr = -1`", "0 or above"]);
+    set(&sandbox, "slow.lr=nan", &["`slow.lr = NaN`", "a finite number"]);
+    set(&sandbox, "slow.beta2=1", &["slow.beta2", "0 to below 1"]);
+    set(&sandbox, "fast.floor=2", &["fast.floor", "0 to 1"]);
+    set(&sandbox, "reading=other", &["`reading = \"other\"`", "`released` or `paper`"]);
+    set(&sandbox, "model.latent_rope=2", &["model.latent_rope", "expected true or false"]);
+    set(&sandbox, "train.seq_len=9999", &["train.seq_len", "at most model.max_seq_len"]);
+    set(&sandbox, "train.micro_batch=3", &["train.micro_batch", "a divisor of train.batch"]);
+    set(&sandbox, "slow.trajectory_samples=99", &["slow.trajectory_samples", "fast.steps"]);
+}
+
+#[test]
+fn values_that_do_not_fit_together() {
+    let sandbox = Sandbox::with_corpus();
+    set(&sandbox, "model.heads=3", &["model.dim", "multiple of 2 * model.heads = 6"]);
+    set(&sandbox, "model.latents=5", &["`model.latents = 5`", "multiple of model.layers = 2"]);
+    set(&sandbox, "model.latents=1024", &["model.latents", "at most 64 per layer"]);
+    let both = "--set model.heads=3 --set model.latents=5";
+    let words = ["model.dim", "model.latents"];
+    sandbox.refuses(sandbox.training("new", both), &words);
+}
+
+#[test]
+fn files_of_settings() {
+    let sandbox = Sandbox::with_corpus();
+    let file = |text: &[u8], words: &[&str]| {
+        sandbox.write("mine.toml", text);
+        sandbox.refuses(sandbox.training("new", "--config mine.toml"), words);
+        assert!(!sandbox.path("new").exists());
+    };
+    let words = ["mine.toml:3", "`model.dmi`", "did you mean `model.dim`"];
+    file(b"[model]\ndim = 16\ndmi = 3\n", &words);
+    file(b"[model]\ndim = \"wide\"\n", &["mine.toml:2", "`model.dim = \"wide\"`", "whole number"]);
+    file(b"[model]\nheads = 3\n", &["model.dim", "preset tiny", "model.heads = 6"]);
+    file(b"[model\n", &["mine.toml:1", "not valid TOML"]);
+    file(b"\xff\xfe", &["mine.toml", "UTF-8"]);
+}
