@@ -178,15 +178,6 @@ pub enum Error {
         /// The shard directory.
         dir: PathBuf,
     },
-    /// There is no such directory.
-    #[error(
-        "{}: no such directory; expected one of shards, made with `ltm tokenize INPUT... --out {}`",
-        dir.display(), dir.display()
-    )]
-    NoDirectory {
-        /// The directory asked for.
-        dir: PathBuf,
-    },
     /// `tokenizer.json` is there but wrong.
     #[error("{}: {reason}; expected {{\"tokenizer\": \"gpt2\" or \"bytes\", \"vocab_size\": ..., \"end_of_text\": ...}}", path.display())]
     TokenizerFile {

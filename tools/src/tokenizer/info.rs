@@ -35,17 +35,11 @@ impl From<TokenizerKind> for TokenizerInfo {
 
 impl TokenizerInfo {
     /// Reads `dir/tokenizer.json`. Without it the directory is incomplete
-    /// ([`Error::IncompleteDirectory`]), unless there is none
-    /// ([`Error::NoDirectory`]); its numbers must fit the tokenizer it names.
+    /// ([`Error::IncompleteDirectory`]); its numbers must fit the tokenizer it names.
     pub fn read(dir: &Path) -> Result<Self, Error> {
         let path = dir.join(FILE_NAME);
         let text = match fs::read(&path) {
             Ok(text) => text,
-            Err(_) if !dir.is_dir() => {
-                return Err(Error::NoDirectory {
-                    dir: dir.to_path_buf(),
-                });
-            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::IncompleteDirectory {
                     dir: dir.to_path_buf(),
