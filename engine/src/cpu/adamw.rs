@@ -1,9 +1,8 @@
 //! AdamW on flat vectors, and the global norm of the gradients.
 
-use rayon::prelude::*;
-
 use super::memory::{read, write};
 use super::parallel::Shared;
+use super::pool::for_each;
 use super::scratch::Partials;
 use crate::ops::{AdamW, AdamWStep, GlobalNorm};
 use crate::{DeviceId, Result};
@@ -73,7 +72,7 @@ pub fn step(device: DeviceId, args: &AdamW<'_>) -> Result<()> {
     };
     for segment in args.segments {
         let adam = Adam::new(&args.step, segment.decay);
-        (0..segment.len.div_ceil(BLOCK)).into_par_iter().for_each(|block| {
+        for_each(0..segment.len.div_ceil(BLOCK), |block| {
             let start = segment.offset + block * BLOCK;
             let range = start..(start + BLOCK).min(segment.offset + segment.len);
             // SAFETY: blocks and segments are disjoint.
@@ -84,16 +83,12 @@ pub fn step(device: DeviceId, args: &AdamW<'_>) -> Result<()> {
     Ok(())
 }
 
-pub fn global_norm(
-    device: DeviceId,
-    args: &GlobalNorm<'_>,
-    partials: &mut Partials,
-) -> Result<()> {
+pub fn global_norm(device: DeviceId, args: &GlobalNorm<'_>, partials: &mut Partials) -> Result<()> {
     const OP: &str = "global_norm";
     let gradients = read::<f32>(device, OP, args.gradients)?;
     let out = write::<f64>(device, OP, args.out)?;
     let sums = partials.doubles(gradients.len().div_ceil(BLOCK));
-    sums.par_iter_mut().zip(gradients.par_chunks(BLOCK)).for_each(|(sum, g)| *sum = square_sum(g));
+    for_each(sums.iter_mut().zip(gradients.chunks(BLOCK)), |(sum, g)| *sum = square_sum(g));
     let norm = sums.iter().sum::<f64>().sqrt();
     let factor = if args.limit > 0.0 { (args.limit / (norm + 1e-6)).min(1.0) } else { 1.0 };
     out.copy_from_slice(&[norm, factor]);

@@ -1,10 +1,9 @@
 //! Gather and ordered scatter-add.
 
-use rayon::prelude::*;
-
 use super::math::axpy;
 use super::memory::{read, write};
 use super::parallel::Shared;
+use super::pool::for_each;
 use crate::ops::{EmbeddingBackward, EmbeddingForward};
 use crate::{DeviceId, Error, Result};
 
@@ -28,7 +27,7 @@ pub fn forward(device: DeviceId, args: &EmbeddingForward<'_>) -> Result<()> {
     let out = write::<f32>(device, OP, args.out)?;
     let width = args.width;
     check_tokens(OP, tokens, args.vocab)?;
-    out.par_chunks_mut(BLOCK * width).zip(tokens.par_chunks(BLOCK)).for_each(|(out, tokens)| {
+    for_each(out.chunks_mut(BLOCK * width).zip(tokens.chunks(BLOCK)), |(out, tokens)| {
         for (out, &token) in out.chunks_exact_mut(width).zip(tokens) {
             let first = token as usize * width;
             out.copy_from_slice(&table[first..first + width]);
@@ -47,7 +46,7 @@ pub fn backward(device: DeviceId, args: &EmbeddingBackward<'_>) -> Result<()> {
     check_tokens(OP, tokens, args.vocab)?;
     check_order(OP, order, tokens)?;
     let token_at = |i: usize| tokens[order[i] as usize] as usize;
-    (0..rows.div_ceil(BLOCK)).into_par_iter().for_each(|block| {
+    for_each(0..rows.div_ceil(BLOCK), |block| {
         let end = ((block + 1) * BLOCK).min(rows);
         let mut i = block * BLOCK;
         // A run of one token belongs to the block in which it starts.

@@ -1,11 +1,10 @@
 //! The posterior over the latents: its draw, its KL, its gradients and its update.
 
-use rayon::prelude::*;
-
 use super::adamw::Adam;
 use super::math::exp;
 use super::memory::{read, write};
 use super::parallel::Shared;
+use super::pool::for_each;
 use crate::ops::{
     GaussianBackward, GaussianKl, GaussianReparameterise, GaussianShape, GaussianUpdate,
 };
@@ -22,7 +21,7 @@ fn for_each_piece(
     shape: GaussianShape,
     f: impl Fn(std::ops::Range<usize>, std::ops::Range<usize>) + Sync,
 ) {
-    (0..shape.samples * shape.layers).into_par_iter().for_each(|piece| {
+    for_each(0..shape.samples * shape.layers, |piece| {
         let (sample, layer) = (piece / shape.layers, piece % shape.layers);
         let (a, b) = (piece * shape.per_layer, layer_major(&shape, sample, layer));
         f(a..a + shape.per_layer, b..b + shape.per_layer);
@@ -64,9 +63,8 @@ fn kl_into(kl: &mut [f64], mu: &[f32], logvar: &[f32], per_sample: usize) {
     if per_sample == 0 {
         return kl.fill(0.0);
     }
-    kl.par_iter_mut()
-        .zip(mu.par_chunks(per_sample).zip(logvar.par_chunks(per_sample)))
-        .for_each(|(kl, (mu, logvar))| *kl = kl_of(mu, logvar));
+    let posteriors = mu.chunks(per_sample).zip(logvar.chunks(per_sample));
+    for_each(kl.iter_mut().zip(posteriors), |(kl, (mu, logvar))| *kl = kl_of(mu, logvar));
 }
 
 pub fn kl(device: DeviceId, args: &GaussianKl<'_>) -> Result<()> {
@@ -160,7 +158,17 @@ pub fn update(device: DeviceId, args: &GaussianUpdate<'_>) -> Result<()> {
         // SAFETY: as above.
         let z = unsafe { z.part(b.clone()) };
         update_piece(
-            adam, args.d_z_scale, &d_z[b], &eps[a], mu, logvar, mu_m, mu_v, logvar_m, logvar_v, z,
+            adam,
+            args.d_z_scale,
+            &d_z[b],
+            &eps[a],
+            mu,
+            logvar,
+            mu_m,
+            mu_v,
+            logvar_m,
+            logvar_v,
+            z,
         );
     });
     Ok(())

@@ -3,14 +3,13 @@
 //! The scores of a head stand with the tokens side by side, `[latents, tokens]`, so that the
 //! softmax over the few latents runs over many tokens at once.
 
-use rayon::prelude::*;
-
 use super::head::{Place, Turn, load_rows, padded, rows_to_panels, store_rows};
 use super::lanes::WIDTH;
 use super::math::{axpy, exp};
 use super::matmul::Store;
 use super::memory::{read, write};
 use super::parallel::Shared;
+use super::pool::for_each;
 use super::ropes::Ropes;
 use super::scratch::{Partials, with_local};
 use super::tile::{Extents, Left, Right, product};
@@ -114,7 +113,7 @@ pub fn forward(
     let out = Shared::new(write::<f32>(device, OP, args.out)?);
     let turns = turns(&s, ropes);
     let (length, size) = (padded(s.head_dim), latent_numbers(&s));
-    (0..s.batch * s.seq.div_ceil(BLOCK)).into_par_iter().for_each(|task| {
+    for_each(0..s.batch * s.seq.div_ceil(BLOCK), |task| {
         let tokens = Tokens::of_task(&s, task);
         with_local(2 * size + 2 * BLOCK * length + s.latents * BLOCK, |memory| {
             let (keys, memory) = memory.split_at_mut(size);
@@ -200,7 +199,7 @@ pub fn backward(
     let turns = turns(&s, ropes);
     let (blocks, size) = (s.seq.div_ceil(BLOCK), latent_numbers(&s));
     let sums = partials.floats(partial_sums(&s));
-    sums.par_chunks_exact_mut(s.heads * 2 * size).enumerate().for_each(|(task, sums)| {
+    for_each(sums.chunks_exact_mut(s.heads * 2 * size).enumerate(), |(task, sums)| {
         let tokens = Tokens::of_task(&s, task);
         for (head, sums) in sums.chunks_exact_mut(2 * size).enumerate() {
             let d_q = d_q.map(|d_q| (d_q, store));
@@ -209,7 +208,7 @@ pub fn backward(
         }
     });
     let sums = &*sums;
-    (0..s.batch * s.heads).into_par_iter().for_each(|task| {
+    for_each(0..s.batch * s.heads, |task| {
         let (sequence, head) = (task / s.heads, task % s.heads);
         with_local(2 * size, |total| {
             total.fill(0.0);

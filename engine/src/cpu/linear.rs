@@ -1,9 +1,8 @@
 //! Linear maps as blocked matrix products.
 
-use rayon::prelude::*;
-
 use super::matmul::{Mat, Out, Store, matmul, par_matmul};
 use super::memory::{read, write};
+use super::pool::for_each;
 use super::scratch::Partials;
 use crate::ops::{LinearBackwardInput, LinearBackwardWeight, LinearForward};
 use crate::{DeviceId, Result};
@@ -66,14 +65,14 @@ pub fn weight_gradient(
     let size = outer * inner;
     let length = rows.div_ceil(cuts);
     let sums = partials.floats(cuts * size);
-    sums.par_chunks_exact_mut(size).enumerate().for_each(|(cut, sum)| {
+    for_each(sums.chunks_exact_mut(size).enumerate(), |(cut, sum)| {
         let first = cut * length;
         let count = length.min(rows - first);
         let out = Out::new(sum, outer, inner);
         matmul(&out, d_out.rows(first, count).t(), x.rows(first, count), Store::Overwrite);
     });
     let sums = &*sums;
-    d_weight.par_chunks_mut(4096).enumerate().for_each(|(chunk, d_weight)| {
+    for_each(d_weight.chunks_mut(4096).enumerate(), |(chunk, d_weight)| {
         for cut in 0..cuts {
             let first = cut * size + chunk * 4096;
             let sum = &sums[first..first + d_weight.len()];

@@ -5,13 +5,12 @@
 //! at a time. With it, the softmax must be known before the weight gradient can be formed, so
 //! the logits of a block of tokens are kept, a bounded number whatever the batch.
 
-use rayon::prelude::*;
-
 use super::linear::weight_gradient;
 use super::math::{axpy, dot, exp, exp_sum, max};
 use super::matmul::{Mat, Out, Store, matmul, par_matmul};
 use super::memory::{read, write};
 use super::parallel::Shared;
+use super::pool::for_each;
 use super::scratch::{Partials, with_local};
 use crate::ops::LinearCrossEntropy;
 use crate::{DeviceId, Error, Result};
@@ -20,6 +19,8 @@ use crate::{DeviceId, Error, Result};
 const TILE: usize = 512;
 /// Rows of the projection below which a token block is not split over tasks.
 const SPLIT: usize = 8192;
+/// Rows of a task where a row is little work.
+const ROWS: usize = 32;
 /// Numbers in the stored logits of one block of tokens (128 MiB).
 const STORED: usize = 1 << 25;
 
@@ -117,11 +118,14 @@ pub fn forward_backward(
 
 /// `nll = lse - <hidden, weight[target]>`.
 fn token_losses(problem: &Problem<'_>, first: usize, lse: &[f32], nll: &mut [f32]) {
-    nll.par_iter_mut().zip(lse).enumerate().for_each(|(i, (nll, lse))| {
-        *nll = match problem.target(first + i) {
-            Some(t) => lse - dot(problem.hidden_row(first + i), problem.weight_row(t)),
-            None => 0.0,
-        };
+    let blocks = nll.chunks_mut(ROWS).zip(lse.chunks(ROWS)).enumerate();
+    for_each(blocks, |(block, (nll, lse))| {
+        for ((nll, lse), row) in nll.iter_mut().zip(lse).zip(first + block * ROWS..) {
+            *nll = match problem.target(row) {
+                Some(t) => lse - dot(problem.hidden_row(row), problem.weight_row(t)),
+                None => 0.0,
+            };
+        }
     });
 }
 
@@ -144,7 +148,7 @@ fn online(
     let (statistics, weighted) = sums.split_at_mut(splits * rows * STATISTICS);
     let (shared_statistics, shared_weighted) = (Shared::new(statistics), Shared::new(weighted));
     let blocks = rows.div_ceil(block);
-    (0..blocks * splits).into_par_iter().for_each(|task| {
+    for_each(0..blocks * splits, |task| {
         let (split, first) = (task % splits, task / splits * block);
         let count = block.min(rows - first);
         let at = split * rows + first;
@@ -170,23 +174,27 @@ fn online(
         let sum: f32 = (0..splits).map(|s| of(row, s).1 * exp(of(row, s).0 - top)).sum();
         (top, sum)
     };
-    lse.par_iter_mut().enumerate().for_each(|(row, lse)| {
-        let (top, sum) = merged(row);
-        *lse = top + sum.ln();
+    for_each(lse.chunks_mut(ROWS).enumerate(), |(block, lse)| {
+        for (lse, row) in lse.iter_mut().zip(block * ROWS..) {
+            let (top, sum) = merged(row);
+            *lse = top + sum.ln();
+        }
     });
     token_losses(problem, 0, lse, nll);
     if let Some(d_hidden) = &mut d_hidden {
-        d_hidden.par_chunks_exact_mut(width).enumerate().for_each(|(row, d_hidden)| {
-            d_hidden.fill(0.0);
-            let Some(target) = problem.target(row) else { return };
-            // Divided by the sum: through the log-sum-exp, its rounding would be magnified.
-            let (top, sum) = merged(row);
-            for split in 0..splits {
-                let at = split * rows + row;
-                let share = exp(of(row, split).0 - top) / sum;
-                axpy(scale * share, &weighted[at * width..(at + 1) * width], d_hidden);
+        for_each(d_hidden.chunks_mut(ROWS * width).enumerate(), |(block, d_hidden)| {
+            for (d_hidden, row) in d_hidden.chunks_exact_mut(width).zip(block * ROWS..) {
+                d_hidden.fill(0.0);
+                let Some(target) = problem.target(row) else { continue };
+                // Divided by the sum: through the log-sum-exp, its rounding would be magnified.
+                let (top, sum) = merged(row);
+                for split in 0..splits {
+                    let at = split * rows + row;
+                    let share = exp(of(row, split).0 - top) / sum;
+                    axpy(scale * share, &weighted[at * width..(at + 1) * width], d_hidden);
+                }
+                axpy(-scale, problem.weight_row(target), d_hidden);
             }
-            axpy(-scale, problem.weight_row(target), d_hidden);
         });
     }
 }
@@ -262,17 +270,17 @@ fn stored(
         let hidden = Mat::new(&problem.hidden[first * width..], count, width);
         par_matmul(&Out::new(logits, count, vocab), hidden, weight.t(), Store::Overwrite, None);
         let lse = &mut lse[first..first + count];
-        logits.par_chunks_exact_mut(vocab).zip(lse.par_iter_mut()).enumerate().for_each(
-            |(i, (logits, lse))| match problem.target(first + i) {
-                Some(target) => {
-                    *lse = loss_gradient(logits, scale);
+        let blocks = logits.chunks_mut(ROWS * vocab).zip(lse.chunks_mut(ROWS)).enumerate();
+        for_each(blocks, |(block, (logits, lse))| {
+            let rows = logits.chunks_exact_mut(vocab).zip(lse).zip(first + block * ROWS..);
+            for ((logits, lse), row) in rows {
+                let target = problem.target(row);
+                *lse = loss_gradient(logits, if target.is_some() { scale } else { 0.0 });
+                if let Some(target) = target {
                     logits[target] -= scale;
                 }
-                None => {
-                    *lse = loss_gradient(logits, 0.0);
-                }
-            },
-        );
+            }
+        });
         token_losses(problem, first, lse, &mut nll[first..first + count]);
         let d_logits = Mat::new(logits, count, vocab);
         if let Some(d_hidden) = &mut d_hidden {

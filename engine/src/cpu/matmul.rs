@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use rayon::prelude::*;
-
 use super::parallel::Shared;
+use super::pool::for_each;
 
 /// Rows and columns of the block of the product that one task computes. Large enough that
 /// packing a panel costs a few percent of the arithmetic it serves, small enough that a
@@ -155,7 +154,7 @@ pub fn par_matmul(out: &Out<'_>, a: Mat<'_>, b: Mat<'_>, store: Store, addend: O
     let (row_block, column_block) = (ROW_BLOCK, COLUMN_BLOCK);
     let row_blocks = out.rows.div_ceil(row_block);
     let column_blocks = out.columns.div_ceil(column_block);
-    (0..row_blocks * column_blocks).into_par_iter().for_each(|task| {
+    for_each(0..row_blocks * column_blocks, |task| {
         let row = task / column_blocks * row_block;
         let column = task % column_blocks * column_block;
         let rows = row_block.min(out.rows - row);

@@ -21,6 +21,7 @@ mod matmul;
 mod memory;
 mod normal;
 mod parallel;
+mod pool;
 mod rms_norm;
 mod ropes;
 mod sample;
@@ -44,22 +45,19 @@ use ropes::Ropes;
 /// The CPU as a device.
 pub struct Cpu {
     id: DeviceId,
-    pool: rayon::ThreadPool,
+    pool: pool::Pool,
     ropes: Ropes,
     partials: scratch::Partials,
 }
 
 impl Cpu {
-    /// A device with `threads` worker threads (0: one per core).
+    /// A device of `threads` threads, the calling one among them (0: one per core).
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the threads cannot be started.
     pub fn new(threads: usize) -> Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("ltm-cpu-{i}"))
-            .build()
+        let pool = pool::Pool::new(threads)
             .map_err(|e| Error::Unavailable { device: "cpu".into(), reason: e.to_string() })?;
         Ok(Self {
             id: DeviceId(NEXT.fetch_add(1, Ordering::Relaxed)),
@@ -69,9 +67,9 @@ impl Cpu {
         })
     }
 
-    /// Worker threads.
+    /// Threads that an operation uses.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.pool.threads()
     }
 }
 

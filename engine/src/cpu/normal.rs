@@ -1,8 +1,7 @@
 //! Noise by the counter-based generator.
 
-use rayon::prelude::*;
-
 use super::memory::write;
+use super::pool::for_each;
 use crate::ops::Normal;
 use crate::philox::Stream;
 use crate::{DeviceId, Result};
@@ -15,19 +14,19 @@ pub fn fill(device: DeviceId, args: &Normal<'_>) -> Result<()> {
     if args.per_sample == 0 {
         return Ok(());
     }
-    out.par_chunks_mut(args.per_sample).enumerate().for_each(|(sample, out)| {
+    for (sample, out) in out.chunks_mut(args.per_sample).enumerate() {
         let stream = Stream {
             seed: args.seed,
             site: args.site,
             sample: args.first_sample.wrapping_add(sample as u32),
             iteration: args.iteration,
         };
-        out.par_chunks_mut(BLOCK).enumerate().for_each(|(block, out)| {
+        for_each(out.chunks_mut(BLOCK).enumerate(), |(block, out)| {
             for (i, out) in out.chunks_mut(4).enumerate() {
                 let numbers = stream.normals((block * (BLOCK / 4) + i) as u32);
                 out.iter_mut().zip(numbers).for_each(|(out, x)| *out = args.mean + args.std * x);
             }
         });
-    });
+    }
     Ok(())
 }

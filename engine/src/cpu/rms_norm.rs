@@ -1,10 +1,9 @@
 //! Root-mean-square normalisation, one row at a time.
 
-use rayon::prelude::*;
-
 use super::math::{dot, sum_pairs};
 use super::memory::{read, write};
 use super::parallel::Shared;
+use super::pool::for_each;
 use super::scratch::Partials;
 use crate::ops::{RmsNormBackward, RmsNormForward};
 use crate::{DeviceId, Result};
@@ -23,20 +22,20 @@ pub fn forward(device: DeviceId, args: &RmsNormForward<'_>) -> Result<()> {
         let delta = read::<f32>(device, OP, residual.delta)?;
         let sum = write::<f32>(device, OP, residual.sum)?;
         let block = BLOCK * width;
-        (sum.par_chunks_mut(block), x.par_chunks(block), delta.par_chunks(block))
-            .into_par_iter()
-            .zip(out.par_chunks_mut(block).zip(inv_rms.par_chunks_mut(BLOCK)))
-            .for_each(|((sum, x, delta), (out, inv_rms))| {
-                for ((sum, x), delta) in sum.iter_mut().zip(x).zip(delta) {
-                    *sum = x + delta;
-                }
-                normalise(sum, weight, out, inv_rms, eps);
-            });
+        let inputs = x.chunks(block).zip(delta.chunks(block));
+        let outputs = sum.chunks_mut(block).zip(out.chunks_mut(block));
+        let blocks = inputs.zip(outputs.zip(inv_rms.chunks_mut(BLOCK)));
+        for_each(blocks, |((x, delta), ((sum, out), inv_rms))| {
+            for ((sum, x), delta) in sum.iter_mut().zip(x).zip(delta) {
+                *sum = x + delta;
+            }
+            normalise(sum, weight, out, inv_rms, eps);
+        });
     } else {
-        out.par_chunks_mut(BLOCK * width)
-            .zip(x.par_chunks(BLOCK * width))
-            .zip(inv_rms.par_chunks_mut(BLOCK))
-            .for_each(|((out, x), inv_rms)| normalise(x, weight, out, inv_rms, eps));
+        let blocks = out.chunks_mut(BLOCK * width).zip(x.chunks(BLOCK * width));
+        for_each(blocks.zip(inv_rms.chunks_mut(BLOCK)), |((out, x), inv_rms)| {
+            normalise(x, weight, out, inv_rms, eps);
+        });
     }
     Ok(())
 }
@@ -69,19 +68,18 @@ pub fn backward(
     if let Some(d_x) = args.d_x {
         let d_x = write::<f32>(device, OP, d_x)?;
         let accumulate = args.accumulate;
-        d_x.par_chunks_mut(BLOCK * width)
-            .zip(d_out.par_chunks(BLOCK * width))
-            .zip(x.par_chunks(BLOCK * width).zip(inv_rms.par_chunks(BLOCK)))
-            .for_each(|((d_x, d_out), (x, inv_rms))| {
-                input_gradient(d_x, d_out, x, weight, inv_rms, accumulate);
-            });
+        let gradients = d_x.chunks_mut(BLOCK * width).zip(d_out.chunks(BLOCK * width));
+        let inputs = x.chunks(BLOCK * width).zip(inv_rms.chunks(BLOCK));
+        for_each(gradients.zip(inputs), |((d_x, d_out), (x, inv_rms))| {
+            input_gradient(d_x, d_out, x, weight, inv_rms, accumulate);
+        });
     }
     if let Some(d_weight) = args.d_weight {
         let d_weight = write::<f32>(device, OP, d_weight)?;
         let blocks = args.rows.div_ceil(BLOCK);
         let sums = partials.floats(blocks * width);
         let shared = Shared::new(sums);
-        (0..blocks).into_par_iter().for_each(|block| {
+        for_each(0..blocks, |block| {
             let first = block * BLOCK;
             let last = (first + BLOCK).min(args.rows);
             // SAFETY: each block has its own row of partial sums.

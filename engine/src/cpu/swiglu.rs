@@ -1,9 +1,8 @@
 //! The gated activation.
 
-use rayon::prelude::*;
-
 use super::math::sigmoid;
 use super::memory::{read, write};
+use super::pool::for_each;
 use crate::ops::{SwigluBackward, SwigluForward};
 use crate::{DeviceId, Result};
 
@@ -15,9 +14,8 @@ pub fn forward(device: DeviceId, args: &SwigluForward<'_>) -> Result<()> {
     let gate_up = read::<f32>(device, OP, args.gate_up)?;
     let out = write::<f32>(device, OP, args.out)?;
     let width = args.width;
-    out.par_chunks_mut(BLOCK * width)
-        .zip(gate_up.par_chunks(2 * BLOCK * width))
-        .for_each(|(out, gate_up)| gated(gate_up, out, width));
+    let blocks = out.chunks_mut(BLOCK * width).zip(gate_up.chunks(2 * BLOCK * width));
+    for_each(blocks, |(out, gate_up)| gated(gate_up, out, width));
     Ok(())
 }
 
@@ -38,13 +36,11 @@ pub fn backward(device: DeviceId, args: &SwigluBackward<'_>) -> Result<()> {
     let d_out = read::<f32>(device, OP, args.d_out)?;
     let d_gate_up = write::<f32>(device, OP, args.d_gate_up)?;
     let width = args.width;
-    d_gate_up
-        .par_chunks_mut(2 * BLOCK * width)
-        .zip(gate_up.par_chunks(2 * BLOCK * width))
-        .zip(d_out.par_chunks(BLOCK * width))
-        .for_each(|((d_gate_up, gate_up), d_out)| {
-            gated_gradient(gate_up, d_out, d_gate_up, width);
-        });
+    let both = 2 * BLOCK * width;
+    let blocks = d_gate_up.chunks_mut(both).zip(gate_up.chunks(both));
+    for_each(blocks.zip(d_out.chunks(BLOCK * width)), |((d_gate_up, gate_up), d_out)| {
+        gated_gradient(gate_up, d_out, d_gate_up, width);
+    });
     Ok(())
 }
 

@@ -7,14 +7,13 @@
 mod backward;
 mod decode;
 
-use rayon::prelude::*;
-
 use super::head::{Place, Turn, load_rows, padded, rows_to_panels, store_rows};
 use super::lanes::WIDTH;
 use super::math::{exp_sum, max};
 use super::matmul::Store;
 use super::memory::{read, write};
 use super::parallel::Shared;
+use super::pool::for_each;
 use super::ropes::Ropes;
 use super::scratch::with_local;
 use super::tile::{Extents, Left, Right, product};
@@ -101,7 +100,7 @@ pub fn forward(
     let (all, most) = (padded(s.seq) * length, most_columns(&s, TILE));
     let turn = Turn { table, first: 0, scale: 1.0 };
     let scaled = Turn { scale: 1.0 / (d as f32).sqrt(), ..turn };
-    logsumexp.par_chunks_mut(s.seq).enumerate().for_each(|(task, logsumexp)| {
+    for_each(logsumexp.chunks_mut(s.seq).enumerate(), |(task, logsumexp)| {
         let place = (task / s.heads, task % s.heads);
         let [q, k, v] = [0, 1, 2].map(|part| part_of(&s, place, part));
         with_local(2 * all + 2 * TILE * length + TILE * most, |memory| {

@@ -1,7 +1,5 @@
 //! Gradients of sliding-window attention; the scores are computed again.
 
-use rayon::prelude::*;
-
 use super::{TILE, Tile, most_columns, output_of, part_of};
 use crate::cpu::head::{Turn, load_rows, padded, rows_to_panels, store_rows};
 use crate::cpu::lanes::WIDTH;
@@ -9,6 +7,7 @@ use crate::cpu::math::{exp, sum_pairs};
 use crate::cpu::matmul::Store;
 use crate::cpu::memory::{read, write};
 use crate::cpu::parallel::Shared;
+use crate::cpu::pool::for_each;
 use crate::cpu::ropes::Ropes;
 use crate::cpu::scratch::with_local;
 use crate::cpu::tile::{Extents, Left, Right, product};
@@ -35,7 +34,7 @@ pub fn backward(
     if s.seq == 0 {
         return Ok(());
     }
-    logsumexp.par_chunks(s.seq).enumerate().for_each(|(task, logsumexp)| {
+    for_each(logsumexp.chunks(s.seq).enumerate(), |(task, logsumexp)| {
         let place = (task / s.heads, task % s.heads);
         // SAFETY: each task writes the q, k and v columns of its own head.
         unsafe { head_gradient(&s, table, place, (qkv, d_out, logsumexp), d_qkv) };

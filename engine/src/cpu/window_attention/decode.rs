@@ -1,9 +1,8 @@
 //! Attention of one new token to the ring cache of its window.
 
-use rayon::prelude::*;
-
 use crate::cpu::math::{axpy, dot, exp_sum, max};
 use crate::cpu::memory::{read, write};
+use crate::cpu::pool::for_each;
 use crate::cpu::ropes::Ropes;
 use crate::cpu::scratch::with_local;
 use crate::ops::WindowAttentionDecode;
@@ -23,34 +22,33 @@ pub fn decode(device: DeviceId, args: &WindowAttentionDecode<'_>, ropes: &mut Ro
     let slot = args.position % s.window;
     let seen = (args.position + 1).min(s.window);
     let ring = s.window * width;
-    out.par_chunks_mut(width)
-        .zip(qkv.par_chunks(3 * width))
-        .zip(keys.par_chunks_mut(ring).zip(values.par_chunks_mut(ring)))
-        .for_each(|((out, qkv), (keys, values))| {
-            let (q, kv) = qkv.split_at(width);
-            let (k, v) = kv.split_at(width);
-            values[slot * width..(slot + 1) * width].copy_from_slice(v);
-            with_local(d + seen, |memory| {
-                let (rotated, weights) = memory.split_at_mut(d);
-                for head in 0..s.heads {
-                    let part = head * d..(head + 1) * d;
-                    let at = slot * width + head * d;
-                    rotate(&k[part.clone()], &mut keys[at..at + d], row, 1.0);
-                    rotate(&q[part.clone()], rotated, row, 1.0 / (d as f32).sqrt());
-                    for (j, w) in weights.iter_mut().enumerate() {
-                        let at = j * width + head * d;
-                        *w = dot(rotated, &keys[at..at + d]);
-                    }
-                    let top = max(weights);
-                    let inverse = 1.0 / exp_sum(weights, top);
-                    let out = &mut out[part];
-                    out.fill(0.0);
-                    for (j, w) in weights.iter().enumerate() {
-                        let at = j * width + head * d;
-                        axpy(w * inverse, &values[at..at + d], out);
-                    }
+    let rings = keys.chunks_mut(ring).zip(values.chunks_mut(ring));
+    let sequences = out.chunks_mut(width).zip(qkv.chunks(3 * width)).zip(rings);
+    for_each(sequences, |((out, qkv), (keys, values))| {
+        let (q, kv) = qkv.split_at(width);
+        let (k, v) = kv.split_at(width);
+        values[slot * width..(slot + 1) * width].copy_from_slice(v);
+        with_local(d + seen, |memory| {
+            let (rotated, weights) = memory.split_at_mut(d);
+            for head in 0..s.heads {
+                let part = head * d..(head + 1) * d;
+                let at = slot * width + head * d;
+                rotate(&k[part.clone()], &mut keys[at..at + d], row, 1.0);
+                rotate(&q[part.clone()], rotated, row, 1.0 / (d as f32).sqrt());
+                for (j, w) in weights.iter_mut().enumerate() {
+                    let at = j * width + head * d;
+                    *w = dot(rotated, &keys[at..at + d]);
                 }
-            });
+                let top = max(weights);
+                let inverse = 1.0 / exp_sum(weights, top);
+                let out = &mut out[part];
+                out.fill(0.0);
+                for (j, w) in weights.iter().enumerate() {
+                    let at = j * width + head * d;
+                    axpy(w * inverse, &values[at..at + d], out);
+                }
+            }
         });
+    });
     Ok(())
 }
