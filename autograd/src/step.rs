@@ -36,10 +36,7 @@ pub(crate) struct Memory {
 impl Memory {
     /// The buffer of a value.
     pub(crate) fn get(&self, var: Var) -> Result<&Buffer> {
-        self.buffers
-            .get(var.0)
-            .and_then(Option::as_ref)
-            .ok_or(Error::Unbound { var: var.0 })
+        self.buffers.get(var.0).and_then(Option::as_ref).ok_or(Error::Unbound { var: var.0 })
     }
 
     /// The buffer of an optional value.

@@ -90,7 +90,8 @@ impl Buffer {
     /// When the range ends beyond the buffer or its start is not aligned for `dtype`.
     pub fn reinterpret(&self, byte_offset: usize, dtype: DType, len: usize) -> Result<Buffer> {
         let end = len.checked_mul(dtype.size()).and_then(|b| b.checked_add(byte_offset));
-        if !byte_offset.is_multiple_of(dtype.size()) || end.is_none_or(|end| end > self.byte_len()) {
+        if !byte_offset.is_multiple_of(dtype.size()) || end.is_none_or(|end| end > self.byte_len())
+        {
             return Err(Error::Value {
                 op: "reinterpret",
                 detail: format!(

@@ -47,10 +47,7 @@ fn compare_field(file: &Path, field: &str) -> Result<u64, Error> {
     let reference = tiktoken_rs::r50k_base_singleton();
     let (mut documents, mut bytes, mut tokens, mut differences) = (0, 0, 0, 0);
     let (mut our_time, mut their_time) = (Duration::ZERO, Duration::ZERO);
-    let options = ReadOptions {
-        field: field.to_owned(),
-        skip_bad: false,
-    };
+    let options = ReadOptions { field: field.to_owned(), skip_bad: false };
     let mut ids = Vec::new();
     for document in Documents::open(vec![file.to_path_buf()], options) {
         let document = document?;

@@ -17,12 +17,8 @@ fn main() -> ExitCode {
         eprintln!("THREADS and VAL_DOCS are whole numbers");
         return ExitCode::from(2);
     };
-    let options = TokenizeOptions {
-        threads,
-        val_docs,
-        overwrite: true,
-        ..TokenizeOptions::default()
-    };
+    let options =
+        TokenizeOptions { threads, val_docs, overwrite: true, ..TokenizeOptions::default() };
     let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
     match tokenize(&inputs, Path::new(out), &options, &mut |_| {}) {
         Ok(report) => {

@@ -295,11 +295,7 @@ pub enum Error {
 impl Error {
     /// Wraps an I/O error with what was tried, for use in `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-        move |source| Error::Io {
-            action,
-            path: path.to_path_buf(),
-            source,
-        }
+        move |source| Error::Io { action, path: path.to_path_buf(), source }
     }
 
     /// Why a document with this error may be left out, or `None` if the error

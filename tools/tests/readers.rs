@@ -60,10 +60,7 @@ fn another_field() {
     assert_eq!(read(&path, "question", false).unwrap(), ["How many?"]);
     let message = read(&path, "text", false).unwrap_err().to_string();
     assert!(message.contains("gsm.jsonl line 1"), "{message}");
-    assert!(
-        message.contains("\"question\"") && message.contains("\"answer\""),
-        "{message}"
-    );
+    assert!(message.contains("\"question\"") && message.contains("\"answer\""), "{message}");
 }
 
 #[test]
@@ -76,22 +73,12 @@ fn tars_in_every_compression_and_nested() {
                 ("README.md", b"not text by its name".to_vec()),
                 // As OpenWebText has it: compressed tars that are not called so.
                 ("openwebtext/part_data.xz", compressed(".xz", &nested)),
-                (
-                    &*format!("b.jsonl{inner}"),
-                    compressed(inner, &json_lines(&TEXTS[1..2])),
-                ),
-                (
-                    &*format!("c.tar{inner}"),
-                    compressed(inner, &tar(&[("x.txt", TEXTS[2].into())])),
-                ),
+                (&*format!("b.jsonl{inner}"), compressed(inner, &json_lines(&TEXTS[1..2]))),
+                (&*format!("c.tar{inner}"), compressed(inner, &tar(&[("x.txt", TEXTS[2].into())]))),
             ];
             let bytes = compressed(outer, &tar(&members));
             let path = write(dir.path(), &format!("a.tar{outer}"), &bytes);
-            assert_eq!(
-                read(&path, "text", false).unwrap(),
-                TEXTS,
-                "{outer} {inner}"
-            );
+            assert_eq!(read(&path, "text", false).unwrap(), TEXTS, "{outer} {inner}");
         }
     }
 }
@@ -106,10 +93,7 @@ fn nesting_has_an_end() {
         name = "a.tar";
     }
     let path = write(dir.path(), "a.tar", &bytes);
-    assert!(matches!(
-        read(&path, "text", false),
-        Err(Error::Unsupported { .. })
-    ));
+    assert!(matches!(read(&path, "text", false), Err(Error::Unsupported { .. })));
 }
 
 #[test]
@@ -128,36 +112,24 @@ fn parquet_columns() {
     let path = dir.path().join("a.parquet");
     for column in ["body", "id"] {
         let message = read(&path, column, true).unwrap_err().to_string();
-        assert!(
-            message.contains("id (INT64), text (BYTE_ARRAY)"),
-            "{message}"
-        );
+        assert!(message.contains("id (INT64), text (BYTE_ARRAY)"), "{message}");
     }
 }
 
 #[test]
 fn parquet_null_rows_are_named_or_left_out() {
     let dir = tempdir().unwrap();
-    let bytes = parquet(
-        Compression::SNAPPY,
-        &[Some("a"), Some("b"), None, Some("c")],
-    );
+    let bytes = parquet(Compression::SNAPPY, &[Some("a"), Some("b"), None, Some("c")]);
     let path = write(dir.path(), "a.parquet", &bytes);
     let message = read(&path, "text", false).unwrap_err().to_string();
-    assert!(
-        message.contains("a.parquet row 3") && message.contains("null"),
-        "{message}"
-    );
+    assert!(message.contains("a.parquet row 3") && message.contains("null"), "{message}");
     assert_eq!(read(&path, "text", true).unwrap(), ["a", "b", "c"]);
 }
 
 #[test]
 fn damaged_parquet_never_panics() {
     let dir = tempdir().unwrap();
-    let whole = parquet(
-        Compression::SNAPPY,
-        &[Some("some text"), Some("b"), Some("c")],
-    );
+    let whole = parquet(Compression::SNAPPY, &[Some("some text"), Some("b"), Some("c")]);
     for at in (0..whole.len()).step_by(3) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;
@@ -183,20 +155,11 @@ fn cut_compressed_files_are_noticed() {
         for (kind, content) in &contents {
             let bytes = compressed(ending, content);
             for cut in [1, 4, bytes.len() / 2, bytes.len() - 10] {
-                let path = write(
-                    dir.path(),
-                    &format!("a.{kind}{ending}"),
-                    &bytes[..bytes.len() - cut],
-                );
+                let path =
+                    write(dir.path(), &format!("a.{kind}{ending}"), &bytes[..bytes.len() - cut]);
                 let error = read(&path, "text", false).unwrap_err();
-                assert!(
-                    matches!(error, Error::Unreadable { .. }),
-                    "{kind}{ending} {cut}: {error}"
-                );
-                assert!(
-                    error.to_string().contains(&format!("a.{kind}{ending}")),
-                    "{error}"
-                );
+                assert!(matches!(error, Error::Unreadable { .. }), "{kind}{ending} {cut}: {error}");
+                assert!(error.to_string().contains(&format!("a.{kind}{ending}")), "{error}");
                 read(&path, "text", true).unwrap();
             }
         }
@@ -217,10 +180,7 @@ fn invalid_utf8_names_the_line() {
     let dir = tempdir().unwrap();
     let path = write(dir.path(), "a.txt", b"one\ntwo\nthr\xFFee\n");
     let message = read(&path, "text", false).unwrap_err().to_string();
-    assert!(
-        message.contains("a.txt line 3") && message.contains("byte 3"),
-        "{message}"
-    );
+    assert!(message.contains("a.txt line 3") && message.contains("byte 3"), "{message}");
     assert!(read(&path, "text", true).unwrap().is_empty());
 
     let lines = b"{\"text\":\"a\"}\n{\"text\":\"\xC3(\"}\n{\"text\":\"c\"}\n";
@@ -260,29 +220,17 @@ fn deeply_nested_json_is_an_error() {
     let dir = tempdir().unwrap();
     let line = format!("{{\"text\": {}}}", "[".repeat(100_000));
     let path = write(dir.path(), "a.jsonl", line.as_bytes());
-    assert!(matches!(
-        read(&path, "text", false),
-        Err(Error::BrokenJson { .. })
-    ));
+    assert!(matches!(read(&path, "text", false), Err(Error::BrokenJson { .. })));
 }
 
 #[test]
 fn names_that_say_nothing() {
     let dir = tempdir().unwrap();
     for name in ["a.csv", "a", "a.gz", "a.parquet.zst"] {
-        let ending = COMPRESSIONS[1..]
-            .iter()
-            .find(|ending| name.ends_with(*ending));
-        let path = write(
-            dir.path(),
-            name,
-            &compressed(ending.unwrap_or(&""), b"words"),
-        );
+        let ending = COMPRESSIONS[1..].iter().find(|ending| name.ends_with(*ending));
+        let path = write(dir.path(), name, &compressed(ending.unwrap_or(&""), b"words"));
         let error = read(&path, "text", false).unwrap_err();
-        let expected = matches!(
-            error,
-            Error::UnknownExtension { .. } | Error::Unsupported { .. }
-        );
+        let expected = matches!(error, Error::UnknownExtension { .. } | Error::Unsupported { .. });
         assert!(expected && error.to_string().contains(name), "{error}");
     }
     assert!(matches!(
@@ -294,14 +242,7 @@ fn names_that_say_nothing() {
 #[test]
 fn directories_expand_sorted() {
     let dir = tempdir().unwrap();
-    for name in [
-        "b/2.txt",
-        "b/1.txt",
-        "a.jsonl.gz",
-        "notes.md",
-        ".hidden.txt",
-        "c.parquet",
-    ] {
+    for name in ["b/2.txt", "b/1.txt", "a.jsonl.gz", "notes.md", ".hidden.txt", "c.parquet"] {
         write(dir.path(), name, b"");
     }
     let inputs = expand_inputs(&[dir.path().to_path_buf()]).unwrap();
@@ -318,39 +259,22 @@ fn directories_expand_sorted() {
 fn a_large_text_comes_in_pieces_that_make_the_whole() {
     let dir = tempdir().unwrap();
     let text: String = (0..200_000).map(|n| format!("word{n}  \n")).collect();
-    let path = write(
-        dir.path(),
-        "a.txt.zst",
-        &compressed(".zst", text.as_bytes()),
-    );
+    let path = write(dir.path(), "a.txt.zst", &compressed(".zst", text.as_bytes()));
     let options = ReadOptions::default();
-    let pieces: Vec<_> = Documents::open(vec![path], options)
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let pieces: Vec<_> = Documents::open(vec![path], options).collect::<Result<_, _>>().unwrap();
     assert!(pieces.len() > 3);
     assert!(pieces[0].starts_document && pieces[1..].iter().all(|piece| !piece.starts_document));
     let joined: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
     assert!(joined == text);
     // The pieces know their line in the file.
-    let before: String = pieces[..2]
-        .iter()
-        .map(|piece| piece.text.as_str())
-        .collect();
+    let before: String = pieces[..2].iter().map(|piece| piece.text.as_str()).collect();
     let line = before.matches('\n').count() + 1;
-    assert!(
-        pieces[2]
-            .place
-            .to_string()
-            .ends_with(&format!(" line {line}"))
-    );
+    assert!(pieces[2].place.to_string().ends_with(&format!(" line {line}")));
 }
 
 #[test]
 fn an_endless_word_is_an_error() {
     let dir = tempdir().unwrap();
     let path = write(dir.path(), "a.txt", &vec![b'a'; 65 << 20]);
-    assert!(matches!(
-        read(&path, "text", false),
-        Err(Error::TooLong { .. })
-    ));
+    assert!(matches!(read(&path, "text", false), Err(Error::TooLong { .. })));
 }

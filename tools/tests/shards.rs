@@ -43,29 +43,16 @@ fn the_writer_writes_what_llm_c_reads() {
 #[test]
 fn shards_roll_over_when_full() {
     let tokens: Vec<u16> = (0..100).collect();
-    for (per_shard, step) in [
-        (1, 7),
-        (10, 3),
-        (10, 10),
-        (10, 100),
-        (99, 100),
-        (100, 1),
-        (101, 9),
-    ] {
+    for (per_shard, step) in [(1, 7), (10, 3), (10, 10), (10, 100), (99, 100), (100, 1), (101, 9)] {
         let dir = tempdir().unwrap();
         let mut writer = ShardWriter::create(dir.path(), Split::Val, per_shard).unwrap();
-        tokens
-            .chunks(step)
-            .for_each(|chunk| writer.write(chunk).unwrap());
+        tokens.chunks(step).for_each(|chunk| writer.write(chunk).unwrap());
         assert_eq!(writer.tokens(), 100);
         let paths = writer.finish().unwrap();
         assert_eq!(paths.len() as u64, 100u64.div_ceil(per_shard));
         let set = ShardSet::open(dir.path(), Split::Val).unwrap();
-        let read: Vec<u16> = set
-            .shards()
-            .iter()
-            .flat_map(|shard| shard.tokens().to_vec())
-            .collect();
+        let read: Vec<u16> =
+            set.shards().iter().flat_map(|shard| shard.tokens().to_vec()).collect();
         assert_eq!((read, set.tokens()), (tokens.clone(), 100));
         assert_eq!(set.max_token_id(), 99);
     }
@@ -84,11 +71,7 @@ fn a_tail_moves_from_one_writer_to_another() {
         train.finish().unwrap();
         val.finish().unwrap();
         let read = |split| match ShardSet::open(dir.path(), split) {
-            Ok(set) => set
-                .shards()
-                .iter()
-                .flat_map(|shard| shard.tokens().to_vec())
-                .collect(),
+            Ok(set) => set.shards().iter().flat_map(|shard| shard.tokens().to_vec()).collect(),
             Err(Error::NoShards { .. }) => Vec::new(),
             Err(error) => panic!("{error}"),
         };
@@ -169,10 +152,7 @@ fn damaged_shards_are_named() {
         (llm_c(20240801, 7, 1, &[1, 0]), "Llama"),
     ] {
         let message = open_bytes("other.bin", &bytes).unwrap_err().to_string();
-        assert!(
-            message.contains("other.bin") && message.contains(part),
-            "{message}"
-        );
+        assert!(message.contains("other.bin") && message.contains(part), "{message}");
     }
     let missing = Shard::open(Path::new("/nonexistent/train_0.bin")).unwrap_err();
     assert!(matches!(missing, Error::Io { action: "open", .. }));
@@ -182,10 +162,7 @@ fn damaged_shards_are_named() {
 
 #[test]
 fn raw_tokens_are_read_where_they_are_expected() {
-    let bytes: Vec<u8> = [5u16, 50256, 6]
-        .iter()
-        .flat_map(|token| token.to_le_bytes())
-        .collect();
+    let bytes: Vec<u8> = [5u16, 50256, 6].iter().flat_map(|token| token.to_le_bytes()).collect();
     for name in ["train.bin", "val.bin", "tokens.bin"] {
         assert_eq!(open_bytes(name, &bytes).unwrap(), [5, 50256, 6]);
     }
@@ -200,11 +177,7 @@ fn raw_tokens_are_read_where_they_are_expected() {
 #[test]
 fn sets_list_a_directory_or_one_file() {
     let dir = tempdir().unwrap();
-    for (name, token) in [
-        ("x_train_2.bin", 2),
-        ("x_train_1.bin", 1),
-        ("x_val_1.bin", 3),
-    ] {
+    for (name, token) in [("x_train_2.bin", 2), ("x_train_1.bin", 1), ("x_val_1.bin", 3)] {
         write(dir.path(), name, &shard_of(&[token]));
     }
     let firsts = |path: &Path, split| -> Vec<u16> {
@@ -245,24 +218,13 @@ fn descriptions() {
     tokens.extend(tokenizer.encode("Hello world").iter().map(|&id| id as u16));
     let path = write(dir.path(), "train_0.bin", &shard_of(&tokens));
     let text = describe(&path).unwrap();
-    assert!(
-        text.contains("tokens     3") && text.contains("unknown"),
-        "{text}"
-    );
+    assert!(text.contains("tokens     3") && text.contains("unknown"), "{text}");
     let text = describe(dir.path()).unwrap();
     assert!(text.contains("incomplete"), "{text}");
 
-    TokenizerInfo::from(TokenizerKind::Gpt2)
-        .write(dir.path())
-        .unwrap();
+    TokenizerInfo::from(TokenizerKind::Gpt2).write(dir.path()).unwrap();
     for text in [describe(&path).unwrap(), describe(dir.path()).unwrap()] {
-        for part in [
-            "llm.c",
-            "1030 bytes",
-            "995 to 50256",
-            "documents  1",
-            "Hello world",
-        ] {
+        for part in ["llm.c", "1030 bytes", "995 to 50256", "documents  1", "Hello world"] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

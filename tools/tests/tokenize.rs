@@ -23,11 +23,7 @@ fn run(inputs: &[PathBuf], out: &Path, options: &TokenizeOptions) -> Result<Toke
 
 fn tokens(out: &Path, split: Split) -> Vec<u16> {
     match ShardSet::open(out, split) {
-        Ok(set) => set
-            .shards()
-            .iter()
-            .flat_map(|shard| shard.tokens().to_vec())
-            .collect(),
+        Ok(set) => set.shards().iter().flat_map(|shard| shard.tokens().to_vec()).collect(),
         Err(Error::NoShards { .. }) => Vec::new(),
         Err(error) => panic!("{error}"),
     }
@@ -37,28 +33,18 @@ fn tokens(out: &Path, split: Split) -> Vec<u16> {
 fn corpus() -> (TempDir, Vec<String>) {
     let dir = tempdir().unwrap();
     let text = |n: usize| {
-        format!(
-            "Document {n}, it's {} long.\n{}",
-            n % 97,
-            "some words; ".repeat(n % 97)
-        )
+        format!("Document {n}, it's {} long.\n{}", n % 97, "some words; ".repeat(n % 97))
     };
     let texts: Vec<String> = (0..6000).map(text).collect();
     let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
-    write(
-        dir.path(),
-        "1.jsonl.zst",
-        &compressed(".zst", &json_lines(&borrowed[..3000])),
-    );
+    write(dir.path(), "1.jsonl.zst", &compressed(".zst", &json_lines(&borrowed[..3000])));
     let members: Vec<(String, Vec<u8>)> = texts[3000..5999]
         .iter()
         .enumerate()
         .map(|(n, text)| (format!("{n}.txt"), text.clone().into_bytes()))
         .collect();
-    let members: Vec<(&str, Vec<u8>)> = members
-        .iter()
-        .map(|(name, text)| (&**name, text.clone()))
-        .collect();
+    let members: Vec<(&str, Vec<u8>)> =
+        members.iter().map(|(name, text)| (&**name, text.clone())).collect();
     write(dir.path(), "2.tar.gz", &compressed(".gz", &tar(&members)));
     let mut texts = texts;
     // One large text, in several pieces.
@@ -98,10 +84,7 @@ fn shards_hold_the_documents_in_order_whatever_the_threads() {
             assert!(tokens(out.path(), Split::Train) == train);
             assert!(tokens(out.path(), Split::Val) == all[train.len()..]);
             assert_eq!((report.documents, report.val_documents), (6000, 100));
-            assert_eq!(
-                report.text_bytes,
-                texts.iter().map(|text| text.len() as u64).sum::<u64>()
-            );
+            assert_eq!(report.text_bytes, texts.iter().map(|text| text.len() as u64).sum::<u64>());
             assert_eq!(report.tokens(), all.len() as u64);
             assert_eq!(report.train_tokens, train.len() as u64);
             assert_eq!(report.shards.len() + 1, names(out.path()).len());
@@ -122,20 +105,12 @@ fn progress_ends_at_the_totals() {
     let out = tempdir().unwrap();
     let mut last = None;
     let inputs = [corpus.path().to_path_buf()];
-    let report = tokenize(
-        &inputs,
-        out.path(),
-        &TokenizeOptions::default(),
-        &mut |progress| {
-            last = Some(progress);
-        },
-    )
+    let report = tokenize(&inputs, out.path(), &TokenizeOptions::default(), &mut |progress| {
+        last = Some(progress);
+    })
     .unwrap();
     let last = last.unwrap();
-    assert_eq!(
-        (last.documents, last.tokens),
-        (report.documents, report.tokens())
-    );
+    assert_eq!((last.documents, last.tokens), (report.documents, report.tokens()));
     assert_eq!(last.input_bytes, last.input_bytes_total);
 }
 
@@ -144,18 +119,12 @@ fn used_directories_are_refused_or_overwritten() {
     let dir = tempdir().unwrap();
     let out = dir.path().join("deep/out");
     let input = [write(dir.path(), "a.txt", b"a b c d e f")];
-    let small = TokenizeOptions {
-        tokens_per_shard: 2,
-        ..TokenizeOptions::default()
-    };
+    let small = TokenizeOptions { tokens_per_shard: 2, ..TokenizeOptions::default() };
     assert_eq!(run(&input, &out, &small).unwrap().shards.len(), 4);
     let error = run(&input, &out, &small).unwrap_err();
     assert!(matches!(error, Error::DirectoryInUse { .. }));
     assert!(error.to_string().contains("--overwrite"), "{error}");
-    let again = TokenizeOptions {
-        overwrite: true,
-        ..TokenizeOptions::default()
-    };
+    let again = TokenizeOptions { overwrite: true, ..TokenizeOptions::default() };
     // A run that fails leaves the shards there were.
     let missing = [dir.path().join("missing.txt")];
     run(&missing, &out, &again).unwrap_err();
@@ -174,27 +143,17 @@ fn bad_documents_stop_the_run_or_are_counted() {
         write(dir.path(), "1.jsonl", lines),
         write(dir.path(), "2.txt", b"\xFF"),
         write(dir.path(), "3.txt.gz", &cut),
-        write(
-            dir.path(),
-            "4.tar",
-            &tar(&[("a.jpg", vec![1]), ("b.txt", b"c".to_vec())]),
-        ),
+        write(dir.path(), "4.tar", &tar(&[("a.jpg", vec![1]), ("b.txt", b"c".to_vec())])),
     ];
     let out = dir.path().join("out");
     for threads in [1, 3] {
-        let options = TokenizeOptions {
-            threads,
-            ..TokenizeOptions::default()
-        };
+        let options = TokenizeOptions { threads, ..TokenizeOptions::default() };
         // The first in input order, although the reader meets the damage elsewhere sooner.
         let message = run(&inputs, &out, &options).unwrap_err().to_string();
         assert!(message.contains("1.jsonl line 3"), "{message}");
         assert!(names(&out).is_empty());
     }
-    let options = TokenizeOptions {
-        skip_bad: true,
-        ..TokenizeOptions::default()
-    };
+    let options = TokenizeOptions { skip_bad: true, ..TokenizeOptions::default() };
     let report = run(&inputs, &out, &options).unwrap();
     assert_eq!((report.documents, report.empty_documents), (3, 1));
     for (reason, count) in [
@@ -204,21 +163,13 @@ fn bad_documents_stop_the_run_or_are_counted() {
         (SkipReason::InvalidUtf8, 2),
         (SkipReason::Unreadable, 1),
     ] {
-        assert_eq!(
-            report.skipped.count(reason),
-            count,
-            "{reason}: {}",
-            report.skipped
-        );
+        assert_eq!(report.skipped.count(reason), count, "{reason}: {}", report.skipped);
     }
     assert_eq!(report.skipped.total(), 6);
     assert_eq!(report.ignored_count, 1);
     assert!(report.ignored[0].ends_with("4.tar > a.jpg"));
     let texts = ["a", "b", "c"].map(str::to_owned);
-    assert_eq!(
-        tokens(&out, Split::Train),
-        expected(&texts, TokenizerKind::Gpt2)
-    );
+    assert_eq!(tokens(&out, Split::Train), expected(&texts, TokenizerKind::Gpt2));
 }
 
 #[test]
@@ -227,15 +178,9 @@ fn too_few_documents() {
     let out = dir.path().join("out");
     let input = [write(dir.path(), "a.jsonl", &json_lines(&["a", "b"]))];
     for val_docs in [2, 3, u64::MAX] {
-        let options = TokenizeOptions {
-            val_docs,
-            ..TokenizeOptions::default()
-        };
+        let options = TokenizeOptions { val_docs, ..TokenizeOptions::default() };
         let error = run(&input, &out, &options).unwrap_err();
-        assert!(matches!(
-            error,
-            Error::NothingToTrainOn { documents: 2, .. }
-        ));
+        assert!(matches!(error, Error::NothingToTrainOn { documents: 2, .. }));
     }
     let empty = [write(dir.path(), "empty.txt", b"")];
     let error = run(&empty, &out, &TokenizeOptions::default()).unwrap_err();
@@ -250,10 +195,7 @@ fn cancelling_leaves_nothing() {
     let (corpus, _) = corpus();
     let out = tempdir().unwrap();
     let cancel = Arc::new(AtomicBool::new(false));
-    let options = TokenizeOptions {
-        cancel: Arc::clone(&cancel),
-        ..TokenizeOptions::default()
-    };
+    let options = TokenizeOptions { cancel: Arc::clone(&cancel), ..TokenizeOptions::default() };
     let inputs = [corpus.path().to_path_buf()];
     let result = tokenize(&inputs, out.path(), &options, &mut |_| {
         cancel.store(true, Ordering::Relaxed);
@@ -271,21 +213,13 @@ fn process_to_be_killed() {
         return;
     };
     let dir = PathBuf::from(dir);
-    let options = TokenizeOptions {
-        tokens_per_shard: 1000,
-        ..TokenizeOptions::default()
-    };
-    let _ = tokenize(
-        &[dir.join("in")],
-        &dir.join("out"),
-        &options,
-        &mut |progress| {
-            if progress.tokens > 5000 {
-                println!("\nwriting");
-                std::thread::sleep(std::time::Duration::from_secs(600));
-            }
-        },
-    );
+    let options = TokenizeOptions { tokens_per_shard: 1000, ..TokenizeOptions::default() };
+    let _ = tokenize(&[dir.join("in")], &dir.join("out"), &options, &mut |progress| {
+        if progress.tokens > 5000 {
+            println!("\nwriting");
+            std::thread::sleep(std::time::Duration::from_secs(600));
+        }
+    });
 }
 
 #[test]
@@ -304,19 +238,13 @@ fn a_killed_run_leaves_no_shard_and_the_next_one_completes() {
     assert!(output.lines().any(|line| line.unwrap() == "writing"));
     let options = TokenizeOptions::default();
     let inputs = [dir.path().join("in")];
-    assert!(matches!(
-        run(&inputs, &out, &options),
-        Err(Error::DirectoryLocked { .. })
-    ));
+    assert!(matches!(run(&inputs, &out, &options), Err(Error::DirectoryLocked { .. })));
     child.kill().unwrap();
     child.wait().unwrap();
 
     assert!(names(&out).len() > 5);
     assert!(names(&out).iter().all(|name| name.ends_with(".tmp")));
-    assert!(matches!(
-        TokenizerInfo::read(&out),
-        Err(Error::IncompleteDirectory { .. })
-    ));
+    assert!(matches!(TokenizerInfo::read(&out), Err(Error::IncompleteDirectory { .. })));
     run(&inputs, &out, &options).unwrap();
     assert_eq!(names(&out), ["tokenizer.json", "train_000000.bin"]);
 }

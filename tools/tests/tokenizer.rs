@@ -54,9 +54,7 @@ fn long_words() {
         assert_same(&"a".repeat(length));
         assert_same(&"-=".repeat(length));
         assert_same(&"\n".repeat(length));
-        let letters: String = (0..length)
-            .map(|n| char::from(b'a' + (n * n % 26) as u8))
-            .collect();
+        let letters: String = (0..length).map(|n| char::from(b'a' + (n * n % 26) as u8)).collect();
         assert_same(&letters);
     }
 }
@@ -102,9 +100,7 @@ fn tokenizer_json() {
         info.write(dir.path()).unwrap();
         assert_eq!(read().unwrap(), info);
     }
-    TokenizerInfo::from(TokenizerKind::Gpt2)
-        .write(dir.path())
-        .unwrap();
+    TokenizerInfo::from(TokenizerKind::Gpt2).write(dir.path()).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     let expected = r#"{"tokenizer":"gpt2","vocab_size":50257,"end_of_text":50256}"#;
     assert_eq!(text.trim(), expected);
@@ -118,10 +114,7 @@ fn tokenizer_json() {
     ] {
         std::fs::write(&path, bad).unwrap();
         let error = read().unwrap_err();
-        assert!(
-            matches!(error, Error::TokenizerFile { .. }),
-            "{bad}: {error}"
-        );
+        assert!(matches!(error, Error::TokenizerFile { .. }), "{bad}: {error}");
     }
 }
 

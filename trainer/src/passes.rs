@@ -5,7 +5,7 @@ use ltm_engine::{Buffer, DType, Device};
 
 use crate::config::Config;
 use crate::model::{
-    BatchShape, Parameters, ParameterLayout, Prefix, Suffix, SuffixArgs, record_prefix,
+    BatchShape, ParameterLayout, Parameters, Prefix, Suffix, SuffixArgs, record_prefix,
     record_suffix,
 };
 use crate::workspace::Workspace;
@@ -98,8 +98,7 @@ impl PassPlan {
 
     /// Bytes of the arena that all passes from z to the loss take turns in.
     pub fn suffix_arena_bytes(&self) -> usize {
-        let mut bytes =
-            self.fast.program.arena_bytes().max(self.score.program.arena_bytes());
+        let mut bytes = self.fast.program.arena_bytes().max(self.score.program.arena_bytes());
         if let Some((fast_with_weights, slow)) = &self.training {
             bytes = bytes.max(slow.program.arena_bytes());
             if let Some((suffix, _)) = fast_with_weights {

@@ -16,11 +16,7 @@ fn cosine(fraction: f64) -> f64 {
 pub fn fast_lr(config: &FastConfig, step: usize, peak: f64) -> f64 {
     let low = config.floor * peak;
     let span = config.schedule_steps();
-    if step < span {
-        low + cosine(step as f64 / span as f64) * (peak - low)
-    } else {
-        low
-    }
+    if step < span { low + cosine(step as f64 / span as f64) * (peak - low) } else { low }
 }
 
 /// Learning rate of the first fast step of an iteration.
@@ -63,11 +59,7 @@ impl TrajectorySteps {
         let (count, of) = (config.trajectory_samples(), config.fast.steps);
         Self {
             steps: distinct(count.min(of), of, config.train.seed, iteration),
-            weight: if count == 0 {
-                0.0
-            } else {
-                of as f64 / count.min(of) as f64
-            },
+            weight: if count == 0 { 0.0 } else { of as f64 / count.min(of) as f64 },
         }
     }
 
@@ -125,10 +117,7 @@ mod tests {
 
     fn assert_close(value: f64, expected: f64) {
         let error = (value - expected).abs();
-        assert!(
-            error <= 1e-15 * expected.abs().max(1e-3),
-            "{value} against {expected}"
-        );
+        assert!(error <= 1e-15 * expected.abs().max(1e-3), "{value} against {expected}");
     }
 
     /// From the PyTorch oracle: 16 steps, peak 0.34.
@@ -206,14 +195,10 @@ mod tests {
         }
         fast.steps = 4;
         fast.schedule_steps = 0;
-        for (step, expected) in [
-            0.3400000000000001,
-            0.2951873375215418,
-            0.18700000000000003,
-            0.07881266247845825,
-        ]
-        .into_iter()
-        .enumerate()
+        for (step, expected) in
+            [0.3400000000000001, 0.2951873375215418, 0.18700000000000003, 0.07881266247845825]
+                .into_iter()
+                .enumerate()
         {
             assert_close(fast_lr(&fast, step, 0.34), expected);
         }
@@ -224,12 +209,9 @@ mod tests {
         let mut config = config();
         assert_eq!(fast_peak(&config, 30000), 0.34);
         config.fast.ramp = Ramp::On;
-        for (iteration, expected) in [
-            (0, 0.3),
-            (1000, 0.30066667777796297),
-            (30000, 0.320000333338889),
-            (59999, 0.34),
-        ] {
+        for (iteration, expected) in
+            [(0, 0.3), (1000, 0.30066667777796297), (30000, 0.320000333338889), (59999, 0.34)]
+        {
             assert_close(fast_peak(&config, iteration), expected);
         }
     }
@@ -263,9 +245,6 @@ mod tests {
             }
         }
         // 3000 expected with a standard deviation of about 49.
-        assert!(
-            hits.iter().all(|hit| (2750..3250).contains(hit)),
-            "{hits:?}"
-        );
+        assert!(hits.iter().all(|hit| (2750..3250).contains(hit)), "{hits:?}");
     }
 }

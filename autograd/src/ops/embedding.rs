@@ -25,13 +25,7 @@ impl Tape {
     ///
     /// # Errors
     /// If a value has another extent, or the gradient of the table is not summed.
-    pub fn embedding(
-        &mut self,
-        table: Var,
-        tokens: Var,
-        order: Var,
-        width: usize,
-    ) -> Result<Var> {
+    pub fn embedding(&mut self, table: Var, tokens: Var, order: Var, width: usize) -> Result<Var> {
         const OP: &str = "embedding";
         let (rows, vocab) = (self.len(tokens), self.len(table) / width.max(1));
         self.expect(OP, "table", table, vocab * width)?;

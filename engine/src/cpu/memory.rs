@@ -27,12 +27,8 @@ pub fn alloc(device: DeviceId, dtype: DType, len: usize) -> Result<Buffer> {
         // when the last handle is gone.
         unsafe { dealloc(address as *mut u8, layout) }
     };
-    let allocation = Allocation {
-        address: address as usize,
-        bytes,
-        device,
-        release: Some(Box::new(release)),
-    };
+    let allocation =
+        Allocation { address: address as usize, bytes, device, release: Some(Box::new(release)) };
     Ok(Buffer::new(Arc::new(allocation), dtype, len))
 }
 

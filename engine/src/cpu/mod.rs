@@ -8,8 +8,8 @@ mod simd;
 #[macro_use]
 mod lanes;
 
-mod add;
 mod adamw;
+mod add;
 mod embedding;
 mod gaussian;
 mod head;
@@ -187,7 +187,9 @@ impl Ops for Cpu {
 
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()> {
         args.check()?;
-        self.pool.install(|| latent_attention::backward(self.id, args, &mut self.ropes, &mut self.partials))
+        self.pool.install(|| {
+            latent_attention::backward(self.id, args, &mut self.ropes, &mut self.partials)
+        })
     }
 
     fn swiglu_forward(&mut self, args: &SwigluForward<'_>) -> Result<()> {
@@ -202,7 +204,8 @@ impl Ops for Cpu {
 
     fn linear_cross_entropy(&mut self, args: &LinearCrossEntropy<'_>) -> Result<()> {
         args.check()?;
-        self.pool.install(|| linear_cross_entropy::forward_backward(self.id, args, &mut self.partials))
+        self.pool
+            .install(|| linear_cross_entropy::forward_backward(self.id, args, &mut self.partials))
     }
 
     fn gaussian_reparameterise(&mut self, args: &GaussianReparameterise<'_>) -> Result<()> {

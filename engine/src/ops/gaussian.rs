@@ -165,8 +165,7 @@ impl GaussianUpdate<'_> {
         check::floats(OP, "z", self.z, n)?;
         check::buffer(OP, "kl", self.kl, DType::F64, self.shape.samples)?;
         self.step.check(OP)?;
-        let outputs =
-            [self.mu, self.logvar, self.mu_moments, self.logvar_moments, self.kl, self.z];
+        let outputs = [self.mu, self.logvar, self.mu_moments, self.logvar_moments, self.kl, self.z];
         check::distinct(OP, &outputs, &[self.d_z, self.eps])
     }
 }

@@ -40,11 +40,8 @@ impl Axis {
             }
             _ => false,
         };
-        let seen = if log {
-            extent(positive().map(f64::log10))
-        } else {
-            extent(values.iter().copied())
-        };
+        let seen =
+            if log { extent(positive().map(f64::log10)) } else { extent(values.iter().copied()) };
         let (mut low, mut high) = seen.unwrap_or((0.0, 1.0));
         if scale == Scale::FromZero {
             (low, high) = (low.min(0.0), high.max(0.0));
@@ -55,18 +52,10 @@ impl Axis {
         } else {
             even_ticks(low, high, wanted, scale == Scale::Whole)
                 .into_iter()
-                .map(|(value, label)| Tick {
-                    at: (value - low) / (high - low),
-                    label,
-                })
+                .map(|(value, label)| Tick { at: (value - low) / (high - low), label })
                 .collect()
         };
-        Self {
-            low,
-            high,
-            log,
-            ticks,
-        }
+        Self { low, high, log, ticks }
     }
 
     /// Where `value` falls, as a share of the axis; `None` where it has no place at all. Values
@@ -123,10 +112,7 @@ mod tests {
     fn labels(values: &[f64], scale: Scale) -> Vec<String> {
         let axis = Axis::new(values.iter().copied(), scale, 5);
         for tick in &axis.ticks {
-            assert!(
-                (-1e-6..=1.000_001).contains(&tick.at),
-                "{values:?} {tick:?}"
-            );
+            assert!((-1e-6..=1.000_001).contains(&tick.at), "{values:?} {tick:?}");
         }
         assert!(
             axis.ticks
@@ -147,40 +133,22 @@ mod tests {
             labels(&[2.31, 5.6], Scale::Linear),
             ["2.5", "3.0", "3.5", "4.0", "4.5", "5.0", "5.5"]
         );
-        assert_eq!(
-            labels(&[0.0, 4e-4], Scale::FromZero),
-            ["0", "1e-4", "2e-4", "3e-4", "4e-4"]
-        );
+        assert_eq!(labels(&[0.0, 4e-4], Scale::FromZero), ["0", "1e-4", "2e-4", "3e-4", "4e-4"]);
         assert_eq!(
             labels(&[900.0, 5000.0], Scale::FromZero),
             ["0", "1000", "2000", "3000", "4000", "5000"]
         );
-        assert_eq!(
-            labels(&[0.5, 20_000.0], Scale::Log),
-            ["1", "10", "100", "1000", "10k"]
-        );
+        assert_eq!(labels(&[0.5, 20_000.0], Scale::Log), ["1", "10", "100", "1000", "10k"]);
         assert_eq!(labels(&[20.0, 90.0], Scale::Log), ["20", "50"]);
-        assert_eq!(
-            labels(&[0.001, 1.0], Scale::LogIfWide),
-            ["0.001", "0.01", "0.1", "1"]
-        );
-        assert_eq!(
-            labels(&[5e-5, 0.5], Scale::Log),
-            ["1e-4", "1e-3", "1e-2", "0.1"]
-        );
+        assert_eq!(labels(&[0.001, 1.0], Scale::LogIfWide), ["0.001", "0.01", "0.1", "1"]);
+        assert_eq!(labels(&[5e-5, 0.5], Scale::Log), ["1e-4", "1e-3", "1e-2", "0.1"]);
         assert_eq!(labels(&[0.8, 1.0], Scale::LogIfWide).len(), 5);
     }
 
     #[test]
     fn degenerate_ranges_still_have_an_axis() {
         let nan = f64::NAN;
-        for scale in [
-            Scale::Linear,
-            Scale::FromZero,
-            Scale::Whole,
-            Scale::Log,
-            Scale::LogIfWide,
-        ] {
+        for scale in [Scale::Linear, Scale::FromZero, Scale::Whole, Scale::Log, Scale::LogIfWide] {
             for values in [
                 &[][..],
                 &[nan],
@@ -195,11 +163,7 @@ mod tests {
                 &[0.0, 1e-300],
             ] {
                 let axis = Axis::new(values.iter().copied(), scale, 5);
-                assert!(
-                    axis.ticks.len() <= 20,
-                    "{values:?} {scale:?} {}",
-                    axis.ticks.len()
-                );
+                assert!(axis.ticks.len() <= 20, "{values:?} {scale:?} {}", axis.ticks.len());
                 for &value in values {
                     let at = axis.place(value);
                     assert!(

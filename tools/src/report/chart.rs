@@ -108,10 +108,7 @@ impl Chart {
     /// The chart as an HTML figure.
     pub(super) fn figure(&self) -> String {
         let plot = Plot::new(self);
-        let mut out = format!(
-            "<figure>\n<figcaption>{}</figcaption>\n",
-            escape(&self.title)
-        );
+        let mut out = format!("<figure>\n<figcaption>{}</figcaption>\n", escape(&self.title));
         if !self.legend.is_empty() {
             out.push_str("<ul class=\"legend\">");
             for (look, name) in &self.legend {
@@ -140,18 +137,13 @@ impl Chart {
             at.is_some_and(|at| (-1e-9..=1.0 + 1e-9).contains(&at))
         };
         // A mean stands for the faint curve behind it, and is no further value.
-        let means = self
-            .curves
-            .iter()
-            .any(|curve| curve.look.mark == Mark::Faint);
+        let means = self.curves.iter().any(|curve| curve.look.mark == Mark::Faint);
         let measured = self
             .curves
             .iter()
             .filter(|curve| !(means && curve.look.mark == Mark::Line))
             .flat_map(|curve| curve.points.drawable());
-        measured.fold((0, 0), |(outside, all), (_, y)| {
-            (outside + usize::from(!shown(y)), all + 1)
-        })
+        measured.fold((0, 0), |(outside, all), (_, y)| (outside + usize::from(!shown(y)), all + 1))
     }
 
     fn write_svg(&self, plot: &Plot, out: &mut String) {
@@ -177,19 +169,13 @@ impl Chart {
             height + 2.0 * RIM,
         );
         // Faint curves first, so that none covers a mean.
-        let (faint, firm): (Vec<&Curve>, Vec<&Curve>) = self
-            .curves
-            .iter()
-            .partition(|curve| curve.look.mark == Mark::Faint);
+        let (faint, firm): (Vec<&Curve>, Vec<&Curve>) =
+            self.curves.iter().partition(|curve| curve.look.mark == Mark::Faint);
         for curve in faint.into_iter().chain(firm) {
             write_curve(curve, plot, out);
         }
         out.push_str("</svg>\n");
-        if self
-            .curves
-            .iter()
-            .all(|curve| curve.points.drawable().next().is_none())
-        {
+        if self.curves.iter().all(|curve| curve.points.drawable().next().is_none()) {
             let _ = writeln!(
                 out,
                 "<text class=\"none\" x=\"{:.1}\" y=\"{:.1}\">no finite values</text>",

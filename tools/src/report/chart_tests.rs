@@ -11,18 +11,9 @@ fn chart(points: &[(f64, f64)], mark: Mark, scale: Scale) -> Chart {
     let look = Look::new(0, mark);
     Chart {
         title: "A < B".to_owned(),
-        x: AxisTitle {
-            text: "iteration".to_owned(),
-            scale: Scale::Whole,
-        },
-        y: AxisTitle {
-            text: "nats".to_owned(),
-            scale,
-        },
-        curves: vec![Curve {
-            points: series,
-            look,
-        }],
+        x: AxisTitle { text: "iteration".to_owned(), scale: Scale::Whole },
+        y: AxisTitle { text: "nats".to_owned(), scale },
+        curves: vec![Curve { points: series, look }],
         legend: vec![(look, "run & co".to_owned())],
         width: 400,
     }
@@ -58,31 +49,20 @@ fn a_small_chart_in_full() {
 #[test]
 fn gaps_break_the_line_and_lone_points_are_dots() {
     let nan = f64::NAN;
-    let points = [
-        (0.0, 1.0),
-        (1.0, 2.0),
-        (2.0, nan),
-        (3.0, 2.0),
-        (4.0, nan),
-        (5.0, 1.0),
-        (6.0, 1.5),
-    ];
+    let points =
+        [(0.0, 1.0), (1.0, 2.0), (2.0, nan), (3.0, 2.0), (4.0, nan), (5.0, 1.0), (6.0, 1.5)];
     let figure = chart(&points, Mark::Line, Scale::Linear).figure();
     let curve = figure.split("<g class=\"curve c0\">").nth(2).unwrap();
     let path = curve.split('"').nth(1).unwrap();
-    assert_eq!(
-        (path.matches('M').count(), path.matches('L').count()),
-        (3, 2)
-    );
+    assert_eq!((path.matches('M').count(), path.matches('L').count()), (3, 2));
     assert_eq!(curve.matches("<circle").count(), 1);
     assert!(curve.contains("<title>3: 2.000</title>"));
 }
 
 #[test]
 fn a_spike_in_a_faint_curve_does_not_flatten_it() {
-    let mut points: Vec<(f64, f64)> = (0..2000)
-        .map(|i| (f64::from(i), f64::from(i % 10)))
-        .collect();
+    let mut points: Vec<(f64, f64)> =
+        (0..2000).map(|i| (f64::from(i), f64::from(i % 10))).collect();
     points[700].1 = 1e30;
     let figure = chart(&points, Mark::Faint, Scale::Linear).figure();
     assert!(figure.contains("1 of 2,000 values lie outside the range shown."));

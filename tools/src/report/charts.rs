@@ -13,24 +13,9 @@ const NATS: &str = "nats per token";
 /// The objective and its parts.
 pub(super) fn objective(runs: &[Run]) -> Vec<Chart> {
     let parts = [
-        (
-            "Bound (nll + kl)",
-            Quantity::Bound,
-            Quantity::ValBound,
-            Scale::Linear,
-        ),
-        (
-            "Cross-entropy (nll)",
-            Quantity::Nll,
-            Quantity::ValNll,
-            Scale::Linear,
-        ),
-        (
-            "KL divergence from the prior",
-            Quantity::Kl,
-            Quantity::ValKl,
-            Scale::FromZero,
-        ),
+        ("Bound (nll + kl)", Quantity::Bound, Quantity::ValBound, Scale::Linear),
+        ("Cross-entropy (nll)", Quantity::Nll, Quantity::ValNll, Scale::Linear),
+        ("KL divergence from the prior", Quantity::Kl, Quantity::ValKl, Scale::FromZero),
     ];
     let mut charts = Vec::new();
     for (title, train, validation, scale) in parts {
@@ -40,26 +25,17 @@ pub(super) fn objective(runs: &[Run]) -> Vec<Chart> {
         }
         // With several runs the two kinds of curves would hide each other.
         let titled = |kind: &str| format!("{title}, {kind}");
-        charts.push(over_iterations(
-            runs,
-            (&titled("training"), NATS, scale),
-            noisy,
-            |run| run.metrics.series(train).clone(),
-        ));
-        charts.push(over_iterations(
-            runs,
-            (&titled("validation"), NATS, scale),
-            marked,
-            |run| run.metrics.series(validation).clone(),
-        ));
+        charts.push(over_iterations(runs, (&titled("training"), NATS, scale), noisy, |run| {
+            run.metrics.series(train).clone()
+        }));
+        charts.push(over_iterations(runs, (&titled("validation"), NATS, scale), marked, |run| {
+            run.metrics.series(validation).clone()
+        }));
     }
     if runs.iter().any(loss_stands_apart) {
-        charts.push(over_iterations(
-            runs,
-            ("Training loss", NATS, Scale::Linear),
-            noisy,
-            |run| run.metrics.series(Quantity::Loss).clone(),
-        ));
+        charts.push(over_iterations(runs, ("Training loss", NATS, Scale::Linear), noisy, |run| {
+            run.metrics.series(Quantity::Loss).clone()
+        }));
     }
     drawn(charts)
 }
@@ -84,10 +60,7 @@ fn train_and_validation(
     Chart {
         title: title.to_owned(),
         x: curves::iterations(),
-        y: AxisTitle {
-            text: NATS.to_owned(),
-            scale,
-        },
+        y: AxisTitle { text: NATS.to_owned(), scale },
         curves,
         legend,
         width: WIDE,
@@ -98,10 +71,8 @@ fn train_and_validation(
 fn loss_stands_apart(run: &Run) -> bool {
     let nll = run.metrics.series(Quantity::Nll);
     let loss = run.metrics.series(Quantity::Loss);
-    loss.drawable().any(|(x, loss)| {
-        nll.at(x)
-            .is_some_and(|nll| (loss - nll).abs() > 1e-4 * loss.abs())
-    })
+    loss.drawable()
+        .any(|(x, loss)| nll.at(x).is_some_and(|nll| (loss - nll).abs() > 1e-4 * loss.abs()))
 }
 
 /// The validation bound against what it cost; only runs side by side say anything here.
@@ -109,10 +80,7 @@ pub(super) fn cost(runs: &[Run]) -> Vec<Chart> {
     if runs.len() < 2 {
         return Vec::new();
     }
-    let longest = runs
-        .iter()
-        .filter_map(|run| run.summary.seconds)
-        .fold(0.0, f64::max);
+    let longest = runs.iter().filter_map(|run| run.summary.seconds).fold(0.0, f64::max);
     let (unit, seconds) = match longest {
         t if t >= 2.0 * 3600.0 => ("hours", 3600.0),
         t if t >= 120.0 => ("minutes", 60.0),
@@ -123,28 +91,16 @@ pub(super) fn cost(runs: &[Run]) -> Vec<Chart> {
         let mut chart = over_iterations(runs, (title, NATS, Scale::Linear), marked, |run| {
             bound(run).against(&cost(run))
         });
-        chart.x = AxisTitle {
-            text: x,
-            scale: Scale::FromZero,
-        };
+        chart.x = AxisTitle { text: x, scale: Scale::FromZero };
         chart
     };
     drawn(vec![
-        against(
-            "Validation bound over training tokens",
-            "tokens".to_owned(),
-            &|run| run.metrics.series(Quantity::Tokens).clone(),
-        ),
-        against(
-            "Validation bound over training time",
-            format!("training time ({unit})"),
-            &|run| {
-                run.timing
-                    .seconds
-                    .running_total()
-                    .map(|time| time / seconds)
-            },
-        ),
+        against("Validation bound over training tokens", "tokens".to_owned(), &|run| {
+            run.metrics.series(Quantity::Tokens).clone()
+        }),
+        against("Validation bound over training time", format!("training time ({unit})"), &|run| {
+            run.timing.seconds.running_total().map(|time| time / seconds)
+        }),
     ])
 }
 
@@ -154,21 +110,13 @@ pub(super) fn optimiser(runs: &[Run]) -> Vec<Chart> {
     drawn(vec![
         over_iterations(
             runs,
-            (
-                "Learning rate of the weights (slow)",
-                "learning rate",
-                Scale::FromZero,
-            ),
+            ("Learning rate of the weights (slow)", "learning rate", Scale::FromZero),
             exact,
             quantity(Quantity::SlowLr),
         ),
         over_iterations(
             runs,
-            (
-                "Learning rate of the posterior (fast)",
-                "learning rate",
-                Scale::FromZero,
-            ),
+            ("Learning rate of the posterior (fast)", "learning rate", Scale::FromZero),
             exact,
             quantity(Quantity::FastLr),
         ),
@@ -190,18 +138,12 @@ pub(super) fn optimiser(runs: &[Run]) -> Vec<Chart> {
 /// Speed and memory.
 pub(super) fn resources(runs: &[Run]) -> Vec<Chart> {
     drawn(vec![
-        over_iterations(
-            runs,
-            ("Throughput", "tokens per second", Scale::FromZero),
-            noisy,
-            |run| run.timing.tokens_per_second.clone(),
-        ),
-        over_iterations(
-            runs,
-            ("Resident memory", "MiB", Scale::FromZero),
-            exact,
-            |run| run.timing.rss_bytes.map(|bytes| bytes / (1024.0 * 1024.0)),
-        ),
+        over_iterations(runs, ("Throughput", "tokens per second", Scale::FromZero), noisy, |run| {
+            run.timing.tokens_per_second.clone()
+        }),
+        over_iterations(runs, ("Resident memory", "MiB", Scale::FromZero), exact, |run| {
+            run.timing.rss_bytes.map(|bytes| bytes / (1024.0 * 1024.0))
+        }),
     ])
 }
 

@@ -32,20 +32,13 @@ impl Config {
         })?;
         let mut values = Vec::new();
         flatten("", &table, &mut values);
-        Ok(Self {
-            text: Some(text),
-            values,
-        })
+        Ok(Self { text: Some(text), values })
     }
 }
 
 fn flatten(prefix: &str, table: &toml::Table, out: &mut Vec<(String, String)>) {
     for (key, value) in table {
-        let key = if prefix.is_empty() {
-            key.clone()
-        } else {
-            format!("{prefix}.{key}")
-        };
+        let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
         match value {
             toml::Value::Table(inner) => flatten(&key, inner, out),
             toml::Value::String(text) => out.push((key, text.clone())),
@@ -95,10 +88,7 @@ fn read_text(path: &Path) -> Result<Option<String>, Error> {
     match std::fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(Error::Read {
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
     }
 }
 
@@ -126,17 +116,7 @@ mod tests {
         let path = dir.path().join("config.toml");
         fs::write(&path, "seed = 1\nname = = 2\n").unwrap();
         let error = Config::read(&path).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                Error::Line {
-                    line: 2,
-                    column: 8,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Line { line: 2, column: 8, .. }), "{error}");
         let path = dir.path().join("summary.json");
         fs::write(&path, "{\"a\": 1,\n\"b\": }").unwrap();
         let error = read_summary(&path).unwrap_err();
@@ -146,10 +126,7 @@ mod tests {
     #[test]
     fn runs_are_laid_side_by_side_by_key() {
         let pair = |k: &str, v: &str| (k.to_owned(), v.to_owned());
-        let (a, b) = (
-            [pair("x", "1"), pair("y", "2")],
-            [pair("y", "3"), pair("z", "4")],
-        );
+        let (a, b) = ([pair("x", "1"), pair("y", "2")], [pair("y", "3"), pair("z", "4")]);
         assert_eq!(
             side_by_side(&[&a, &b]),
             [

@@ -34,14 +34,8 @@ fn with_mean(series: &Series, index: usize, mean: fn(&Series, f64) -> Series) ->
     }
     let half_life = (series.len() as f64 * HALF_LIFE).max(1.0);
     vec![
-        Curve {
-            points: series.clone(),
-            look: Look::new(index, Mark::Faint),
-        },
-        Curve {
-            points: mean(series, half_life),
-            look: Look::new(index, Mark::Line),
-        },
+        Curve { points: series.clone(), look: Look::new(index, Mark::Faint) },
+        Curve { points: mean(series, half_life), look: Look::new(index, Mark::Line) },
     ]
 }
 
@@ -56,10 +50,7 @@ pub(super) fn exact(series: &Series, index: usize) -> Vec<Curve> {
 }
 
 fn curve(series: &Series, index: usize, mark: Mark) -> Vec<Curve> {
-    vec![Curve {
-        points: series.clone(),
-        look: Look::new(index, mark),
-    }]
+    vec![Curve { points: series.clone(), look: Look::new(index, mark) }]
 }
 
 /// A chart over iterations with one curve, or one curve and its mean, for each run.
@@ -73,23 +64,15 @@ pub(super) fn over_iterations(
     Chart {
         title: title.to_owned(),
         x: iterations(),
-        y: AxisTitle {
-            text: unit.to_owned(),
-            scale,
-        },
-        curves: drawn
-            .flat_map(|(index, series)| draw(&series, index))
-            .collect(),
+        y: AxisTitle { text: unit.to_owned(), scale },
+        curves: drawn.flat_map(|(index, series)| draw(&series, index)).collect(),
         legend: legend(runs, draw),
         width: WIDE,
     }
 }
 
 pub(super) fn iterations() -> AxisTitle {
-    AxisTitle {
-        text: "iteration".to_owned(),
-        scale: Scale::Whole,
-    }
+    AxisTitle { text: "iteration".to_owned(), scale: Scale::Whole }
 }
 
 /// The names of the runs; a single run needs none.
@@ -98,10 +81,8 @@ pub(super) fn legend(runs: &[Run], draw: fn(&Series, usize) -> Vec<Curve>) -> Ve
         return Vec::new();
     }
     // How a curve of several points is drawn last is how it looks.
-    let any = Series {
-        x: (0..SMOOTHED_FROM).map(|x| x as f64).collect(),
-        y: vec![0.0; SMOOTHED_FROM],
-    };
+    let any =
+        Series { x: (0..SMOOTHED_FROM).map(|x| x as f64).collect(), y: vec![0.0; SMOOTHED_FROM] };
     let looks = runs.iter().enumerate();
     looks
         .filter_map(|(index, run)| {

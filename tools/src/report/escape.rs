@@ -41,10 +41,7 @@ mod tests {
             escape("<a href=\"x\" b='y'>&amp;</a>\n\tü"),
             "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;amp;&lt;/a&gt;\n\tü"
         );
-        assert_eq!(
-            escape("a\0\x1b\r\x7f\u{85}"),
-            "a\u{2400}\u{241b}\u{240d}\u{2421}\u{fffd}"
-        );
+        assert_eq!(escape("a\0\x1b\r\x7f\u{85}"), "a\u{2400}\u{241b}\u{240d}\u{2421}\u{fffd}");
         assert_eq!(escape("a\u{202e}b"), "a⟨U+202E⟩b");
     }
 }

@@ -24,12 +24,7 @@ impl FastCurve {
             series
         };
         let (nll, kl) = (over_steps(nll), over_steps(kl));
-        Self {
-            iteration,
-            bound: nll.plus(&kl),
-            nll,
-            kl,
-        }
+        Self { iteration, bound: nll.plus(&kl), nll, kl }
     }
 }
 
@@ -44,12 +39,7 @@ pub(super) struct FastCurves {
 
 impl Default for FastCurves {
     fn default() -> Self {
-        Self {
-            kept: Vec::new(),
-            last: None,
-            stride: 1,
-            seen: 0,
-        }
+        Self { kept: Vec::new(), last: None, stride: 1, seen: 0 }
     }
 }
 
@@ -74,11 +64,7 @@ impl FastCurves {
     pub(super) fn forget_from(&mut self, iteration: u64) {
         self.kept.retain(|curve| curve.iteration < iteration);
         self.seen = self.kept.len() * self.stride;
-        if self
-            .last
-            .as_ref()
-            .is_some_and(|last| last.iteration >= iteration)
-        {
+        if self.last.as_ref().is_some_and(|last| last.iteration >= iteration) {
             self.last = self.kept.last().cloned();
         }
     }
@@ -140,9 +126,7 @@ mod tests {
         assert_eq!(stages(&curves([0, 10, 20])), [0, 10, 20]);
         let long = curves(0..100_001);
         assert!(long.kept.len() <= KEPT);
-        let [first, middle, last] = stages(&long)[..] else {
-            panic!()
-        };
+        let [first, middle, last] = stages(&long)[..] else { panic!() };
         assert_eq!((first, last), (0, 100_000));
         assert!(middle.abs_diff(50_000) < 500, "{middle}");
     }

@@ -32,22 +32,14 @@ pub(super) fn fast_charts(runs: &[Run]) -> Option<FastCharts> {
     let legend = legend(runs, pick);
     let chart = |title: &str, scale: Scale, part: fn(&FastCurve) -> &Series| Chart {
         title: title.to_owned(),
-        x: AxisTitle {
-            text: "fast step".to_owned(),
-            scale: Scale::Whole,
-        },
-        y: AxisTitle {
-            text: "nats per token".to_owned(),
-            scale,
-        },
+        x: AxisTitle { text: "fast step".to_owned(), scale: Scale::Whole },
+        y: AxisTitle { text: "nats per token".to_owned(), scale },
         curves: curves(runs, pick, part),
         legend: legend.clone(),
         width: NARROW,
     };
     let mut charts = vec![
-        chart("Bound over the fast steps", Scale::Linear, |fast| {
-            &fast.bound
-        }),
+        chart("Bound over the fast steps", Scale::Linear, |fast| &fast.bound),
         chart("Its cross-entropy (nll)", Scale::Linear, |fast| &fast.nll),
         chart("Its KL divergence", Scale::FromZero, |fast| &fast.kl),
     ];
@@ -64,10 +56,7 @@ fn dash(stage: Stage) -> Dash {
 }
 
 fn look(run: usize, stage: Stage) -> Look {
-    Look {
-        dash: dash(stage),
-        ..Look::new(run, Mark::Dots)
-    }
+    Look { dash: dash(stage), ..Look::new(run, Mark::Dots) }
 }
 
 fn curves(
@@ -78,10 +67,7 @@ fn curves(
     let mut curves = Vec::new();
     for (index, run) in runs.iter().enumerate() {
         for (stage, fast) in pick(run).stages() {
-            curves.push(Curve {
-                points: part(fast).clone(),
-                look: look(index, stage),
-            });
+            curves.push(Curve { points: part(fast).clone(), look: look(index, stage) });
         }
     }
     curves
@@ -102,15 +88,9 @@ fn legend(runs: &[Run], pick: fn(&Run) -> &FastCurves) -> Vec<(Look, String)> {
     for (look, _) in &mut legend {
         look.dash = Dash::Solid;
     }
-    for (stage, name) in [
-        (Stage::First, "first"),
-        (Stage::Middle, "middle"),
-        (Stage::Last, "last"),
-    ] {
-        let plain = Look {
-            dash: dash(stage),
-            ..Look::neutral()
-        };
+    for (stage, name) in [(Stage::First, "first"), (Stage::Middle, "middle"), (Stage::Last, "last")]
+    {
+        let plain = Look { dash: dash(stage), ..Look::neutral() };
         legend.push((plain, name.to_owned()));
     }
     legend

@@ -28,10 +28,7 @@ pub(super) fn read<T: DeserializeOwned>(
     path: &Path,
     mut visit: impl FnMut(T),
 ) -> Result<Tail, Error> {
-    let failed = |source| Error::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Read { path: path.to_owned(), source };
     let mut file = match File::open(path) {
         Ok(file) => BufReader::new(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tail::Missing),
@@ -71,9 +68,8 @@ fn without_bare_constants(line: &[u8]) -> Cow<'_, [u8]> {
     let mut out = Vec::with_capacity(line.len() + 8);
     let (mut at, mut in_string, mut replaced) = (0, false, false);
     while let Some(&byte) = line.get(at) {
-        let constant = CONSTANTS
-            .iter()
-            .find(|constant| !in_string && line[at..].starts_with(constant));
+        let constant =
+            CONSTANTS.iter().find(|constant| !in_string && line[at..].starts_with(constant));
         if let Some(constant) = constant {
             out.extend_from_slice(b"null");
             out.resize(out.len() + constant.len().saturating_sub(4), b' ');
@@ -91,11 +87,7 @@ fn without_bare_constants(line: &[u8]) -> Cow<'_, [u8]> {
         }
         at += 1;
     }
-    if replaced {
-        Cow::Owned(out)
-    } else {
-        Cow::Borrowed(line)
-    }
+    if replaced { Cow::Owned(out) } else { Cow::Borrowed(line) }
 }
 
 #[cfg(test)]
@@ -122,10 +114,7 @@ mod tests {
         let (values, tail) = read_text(b"{\"a\":1}\n{\"a\":2}").unwrap();
         assert_eq!((values.len(), tail), (2, Tail::Whole));
         // Cut inside a character, and blocks the file system filled with zeros.
-        assert_eq!(
-            read_text(b"{\"a\":1}\n{\"a\":\"\xc3").unwrap().1,
-            Tail::Torn(2)
-        );
+        assert_eq!(read_text(b"{\"a\":1}\n{\"a\":\"\xc3").unwrap().1, Tail::Torn(2));
         assert_eq!(read_text(b"{\"a\":1}\n\0\0\0").unwrap().1, Tail::Torn(2));
         assert_eq!(read_text(b"").unwrap(), (vec![], Tail::Whole));
     }
@@ -133,17 +122,7 @@ mod tests {
     #[test]
     fn an_unreadable_complete_line_is_an_error_with_its_place() {
         let error = read_text(b"{\"a\":1}\n{\"a\":x}\n{\"a\":3}\n").unwrap_err();
-        assert!(
-            matches!(
-                error,
-                Error::Line {
-                    line: 2,
-                    column: 6,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Line { line: 2, column: 6, .. }), "{error}");
         assert!(error.to_string().contains("lines.jsonl:2:6: expected"));
     }
 
@@ -151,10 +130,7 @@ mod tests {
     fn bare_constants_are_null_outside_strings() {
         let (values, _) =
             read_text(br#"{"a":[NaN,-Infinity,Infinity,1],"b":"\"NaN\\","c":"NaN"}"#).unwrap();
-        assert_eq!(
-            values[0],
-            serde_json::json!({"a":[null,null,null,1],"b":"\"NaN\\","c":"NaN"})
-        );
+        assert_eq!(values[0], serde_json::json!({"a":[null,null,null,1],"b":"\"NaN\\","c":"NaN"}));
     }
 
     #[test]

@@ -35,29 +35,17 @@ impl Look {
     pub(super) fn new(index: usize, mark: Mark) -> Self {
         // Beyond the last colour they repeat with another dash.
         let dash = [Dash::Solid, Dash::Dashed, Dash::Dotted][index / COLORS % 3];
-        Self {
-            color: Some(index % COLORS),
-            dash,
-            mark,
-        }
+        Self { color: Some(index % COLORS), dash, mark }
     }
 
     /// The look of something said about all curves alike.
     pub(super) fn neutral() -> Self {
-        Self {
-            color: None,
-            dash: Dash::Solid,
-            mark: Mark::Line,
-        }
+        Self { color: None, dash: Dash::Solid, mark: Mark::Line }
     }
 
     /// The classes of the group the curve is drawn in.
     pub(super) fn classes(self) -> String {
-        let mark = if self.mark == Mark::Faint {
-            " faint"
-        } else {
-            ""
-        };
+        let mark = if self.mark == Mark::Faint { " faint" } else { "" };
         let dash = match self.dash {
             Dash::Solid => "",
             Dash::Dashed => " dashed",

@@ -61,9 +61,7 @@ pub fn write_report(runs: &[PathBuf], out: &Path) -> Result<ReportSummary, Error
     }
     let names = run::names(runs).into_iter();
     let read = runs.iter().zip(names);
-    let runs: Vec<Run> = read
-        .map(|(dir, name)| Run::read(dir, name))
-        .collect::<Result<_, _>>()?;
+    let runs: Vec<Run> = read.map(|(dir, name)| Run::read(dir, name)).collect::<Result<_, _>>()?;
     let notes: Vec<String> = runs.iter().flat_map(Run::named_notes).collect();
     let page = page::page(&runs, &notes);
     publish::publish(out, page.as_bytes())?;

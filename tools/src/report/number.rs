@@ -2,11 +2,7 @@
 
 /// A true minus sign is as wide as a digit, a hyphen is not.
 fn signed(negative: bool, digits: &str) -> String {
-    if negative {
-        format!("\u{2212}{digits}")
-    } else {
-        digits.to_owned()
-    }
+    if negative { format!("\u{2212}{digits}") } else { digits.to_owned() }
 }
 
 /// How the labels of one axis are written, chosen from its range and step.
@@ -39,11 +35,7 @@ impl Labels {
         };
         // The margin keeps 0.1 from counting as a hair below it.
         let decimals = -((step / divisor).log10() + 1e-9).floor();
-        Self {
-            divisor,
-            decimals: decimals.clamp(0.0, 9.0) as usize,
-            suffix,
-        }
+        Self { divisor, decimals: decimals.clamp(0.0, 9.0) as usize, suffix }
     }
 
     /// One label.

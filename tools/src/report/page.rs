@@ -53,10 +53,7 @@ fn write_overview(out: &mut String, runs: &[Run], notes: &[String]) {
     }
     let differences = tables::differences(runs);
     if !differences.is_empty() {
-        let _ = write!(
-            out,
-            "<section><h2>Settings that differ</h2>\n{differences}</section>\n"
-        );
+        let _ = write!(out, "<section><h2>Settings that differ</h2>\n{differences}</section>\n");
     }
 }
 

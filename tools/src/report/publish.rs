@@ -36,9 +36,7 @@ pub(super) fn publish(out: &Path, bytes: &[u8]) -> Result<(), Error> {
         return written;
     }
     // The new name itself is durable only once the directory is.
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(failed(dir))
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed(dir))
 }
 
 fn write_synced(path: &PathBuf, bytes: &[u8]) -> io::Result<()> {

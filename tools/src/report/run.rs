@@ -29,9 +29,7 @@ impl Run {
     pub(super) fn read(dir: &Path, name: String) -> Result<Self, Error> {
         let (metrics, metrics_tail) = Metrics::read(&dir.join("metrics.jsonl"))?;
         if metrics_tail == Tail::Missing {
-            return Err(Error::NotARun {
-                path: dir.to_owned(),
-            });
+            return Err(Error::NotARun { path: dir.to_owned() });
         }
         let (timing, timing_tail) = Timing::read(&dir.join("timing.jsonl"))?;
         let (samples, samples_tail) = Samples::read(&dir.join("samples.jsonl"))?;
@@ -143,10 +141,7 @@ pub(super) fn names(dirs: &[PathBuf]) -> Vec<String> {
         sorted.len() == names.len()
     };
     // The same directory given twice stays ambiguous at any depth, so the folder has to do.
-    (1..=deepest)
-        .map(ending)
-        .find(distinct)
-        .unwrap_or_else(|| ending(1))
+    (1..=deepest).map(ending).find(distinct).unwrap_or_else(|| ending(1))
 }
 
 #[cfg(test)]
@@ -157,10 +152,7 @@ mod tests {
     fn names_are_as_short_as_they_can_be() {
         let of = |dirs: &[&str]| names(&dirs.iter().map(PathBuf::from).collect::<Vec<_>>());
         assert_eq!(of(&["runs/a", "runs/b/"]), ["a", "b"]);
-        assert_eq!(
-            of(&["x/run", "y/run", "z/other"]),
-            ["x/run", "y/run", "z/other"]
-        );
+        assert_eq!(of(&["x/run", "y/run", "z/other"]), ["x/run", "y/run", "z/other"]);
         assert_eq!(of(&["x/run", "x/run"]), ["run", "run"]);
         let here = std::env::current_dir().unwrap();
         assert_eq!(of(&["."]), [here.file_name().unwrap().to_str().unwrap()]);

@@ -83,20 +83,11 @@ impl Samples {
                 (None, is_after) => {
                     let text = Some(sample.text);
                     let (before, after) = if is_after { (None, text) } else { (text, None) };
-                    pairs.push(Pair {
-                        kind: sample.kind,
-                        prompt: sample.prompt,
-                        before,
-                        after,
-                    });
+                    pairs.push(Pair { kind: sample.kind, prompt: sample.prompt, before, after });
                 }
             }
         }
-        Self {
-            before,
-            after: Some(last),
-            pairs,
-        }
+        Self { before, after: Some(last), pairs }
     }
 }
 

@@ -78,10 +78,7 @@ impl Series {
 
     /// The same points with other values.
     pub(super) fn map(&self, value: impl Fn(f64) -> f64) -> Series {
-        Series {
-            x: self.x.clone(),
-            y: self.y.iter().map(|&y| value(y)).collect(),
-        }
+        Series { x: self.x.clone(), y: self.y.iter().map(|&y| value(y)).collect() }
     }
 
     /// Sum of everything up to each point; gaps count as nothing.
@@ -194,10 +191,7 @@ mod tests {
     use super::*;
 
     fn series(y: &[f64]) -> Series {
-        Series {
-            x: (0..y.len()).map(|x| x as f64).collect(),
-            y: y.to_vec(),
-        }
+        Series { x: (0..y.len()).map(|x| x as f64).collect(), y: y.to_vec() }
     }
 
     #[test]
@@ -246,14 +240,8 @@ mod tests {
 
     #[test]
     fn joining_and_forgetting() {
-        let tokens = Series {
-            x: vec![0.0, 1.0, 2.0, 3.0],
-            y: vec![10.0, 20.0, 30.0, 40.0],
-        };
-        let mut bound = Series {
-            x: vec![1.0, 3.0, 9.0],
-            y: vec![5.0, 4.0, 3.0],
-        };
+        let tokens = Series { x: vec![0.0, 1.0, 2.0, 3.0], y: vec![10.0, 20.0, 30.0, 40.0] };
+        let mut bound = Series { x: vec![1.0, 3.0, 9.0], y: vec![5.0, 4.0, 3.0] };
         let joined = bound.against(&tokens);
         assert_eq!((joined.x, joined.y), (vec![20.0, 40.0], vec![5.0, 4.0]));
         assert_eq!(bound.plus(&tokens).y, [25.0, 44.0]);

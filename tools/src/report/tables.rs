@@ -18,12 +18,7 @@ struct Fact {
 }
 
 fn facts(run: &RunSummary) -> Vec<Fact> {
-    let fact = |label, shown, detail, rank| Fact {
-        label,
-        shown,
-        detail,
-        rank,
-    };
+    let fact = |label, shown, detail, rank| Fact { label, shown, detail, rank };
     let bound = |label, validation: Option<Validation>| {
         fact(
             label,
@@ -126,10 +121,7 @@ pub(super) fn summaries(runs: &[Run]) -> String {
 
 /// The settings in which the runs differ; empty where they do not.
 pub(super) fn differences(runs: &[Run]) -> String {
-    let pairs: Vec<_> = runs
-        .iter()
-        .map(|run| run.config.values.as_slice())
-        .collect();
+    let pairs: Vec<_> = runs.iter().map(|run| run.config.values.as_slice()).collect();
     let mut rows = side_by_side(&pairs);
     rows.retain(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1]));
     pair_table(runs, rows)

@@ -45,11 +45,7 @@ pub(super) fn even_ticks(low: f64, high: f64, wanted: usize, whole: bool) -> Vec
 pub(super) fn log_ticks(low: f64, high: f64, wanted: usize) -> Vec<Tick> {
     let place = |value: f64| (value.log10() - low) / (high - low);
     let (first, last) = (low.floor() as i32, high.floor() as i32);
-    let factors: &[f64] = if high - low > 2.5 {
-        &[1.0]
-    } else {
-        &[1.0, 2.0, 5.0]
-    };
+    let factors: &[f64] = if high - low > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
     let stride = (last - first + wanted as i32) / (wanted as i32 + 1);
     let ticks: Vec<Tick> = (first..=last)
         .filter(|decade| decade % stride.max(1) == 0)
@@ -66,10 +62,7 @@ pub(super) fn log_ticks(low: f64, high: f64, wanted: usize) -> Vec<Tick> {
     even_ticks(10f64.powf(low), 10f64.powf(high), wanted, false)
         .into_iter()
         .filter(|(value, _)| *value > 0.0)
-        .map(|(value, label)| Tick {
-            at: place(value),
-            label,
-        })
+        .map(|(value, label)| Tick { at: place(value), label })
         .collect()
 }
 

@@ -33,11 +33,7 @@ fn describe_directory(path: &Path) -> Result<String, Error> {
     let mut text = format!("{}: shard directory\n", path.display());
     match info {
         Some(info) => {
-            let TokenizerInfo {
-                tokenizer,
-                vocab_size,
-                end_of_text,
-            } = info;
+            let TokenizerInfo { tokenizer, vocab_size, end_of_text } = info;
             append(
                 &mut text,
                 format_args!(
@@ -56,10 +52,7 @@ fn describe_directory(path: &Path) -> Result<String, Error> {
             Ok(set) => {
                 found = true;
                 let (shards, tokens) = (set.shards().len(), set.tokens());
-                append(
-                    &mut text,
-                    format_args!("  {split:<9}  {shards} shards, {tokens} tokens"),
-                );
+                append(&mut text, format_args!("  {split:<9}  {shards} shards, {tokens} tokens"));
                 for shard in set.shards() {
                     text.push('\n');
                     text.push_str(&describe_shard(shard, info)?);
@@ -72,10 +65,7 @@ fn describe_directory(path: &Path) -> Result<String, Error> {
         }
     }
     if !found {
-        return Err(Error::NoShards {
-            path: path.to_path_buf(),
-            split: Split::Train.name(),
-        });
+        return Err(Error::NoShards { path: path.to_path_buf(), split: Split::Train.name() });
     }
     Ok(text)
 }
@@ -89,45 +79,30 @@ fn describe_shard(shard: &Shard, info: Option<TokenizerInfo>) -> Result<String, 
         ShardFormat::Raw => "raw u16 tokens, no header",
     };
     append(&mut text, format_args!("  format     {layout}"));
-    append(
-        &mut text,
-        format_args!("  size       {} bytes", shard.file_bytes()),
-    );
+    append(&mut text, format_args!("  size       {} bytes", shard.file_bytes()));
     append(&mut text, format_args!("  tokens     {}", shard.len()));
     let (least, most) = shard.scan(|tokens| {
-        tokens.iter().fold((u16::MAX, 0), |(least, most), &token| {
-            (token.min(least), token.max(most))
-        })
+        tokens
+            .iter()
+            .fold((u16::MAX, 0), |(least, most), &token| (token.min(least), token.max(most)))
     });
     append(&mut text, format_args!("  ids        {least} to {most}"));
     let first = &shard.tokens()[..shard.len().min(SHOWN)];
     let Some(info) = info else {
-        append(
-            &mut text,
-            format_args!("  tokenizer  unknown (no tokenizer.json beside it)"),
-        );
+        append(&mut text, format_args!("  tokenizer  unknown (no tokenizer.json beside it)"));
         append(&mut text, format_args!("  begins     {first:?}"));
         return Ok(text);
     };
     let documents = shard.scan(|tokens| {
         let separator = info.end_of_text;
-        tokens
-            .iter()
-            .filter(|&&token| u32::from(token) == separator)
-            .count()
+        tokens.iter().filter(|&&token| u32::from(token) == separator).count()
     });
     append(&mut text, format_args!("  tokenizer  {}", info.tokenizer));
-    append(
-        &mut text,
-        format_args!("  documents  {documents} begin in it"),
-    );
+    append(&mut text, format_args!("  documents  {documents} begin in it"));
     if u32::from(most) >= info.vocab_size {
         append(
             &mut text,
-            format_args!(
-                "  WRONG      ids reach {most}, the tokenizer has {}",
-                info.vocab_size
-            ),
+            format_args!("  WRONG      ids reach {most}, the tokenizer has {}", info.vocab_size),
         );
     }
     let tokenizer = Tokenizer::new(info.tokenizer)?;
@@ -136,10 +111,7 @@ fn describe_shard(shard: &Shard, info: Option<TokenizerInfo>) -> Result<String, 
         .map(|&token| u32::from(token))
         .filter(|&token| token < info.vocab_size)
         .collect();
-    append(
-        &mut text,
-        format_args!("  begins     {:?}", tokenizer.decode(&known)?),
-    );
+    append(&mut text, format_args!("  begins     {:?}", tokenizer.decode(&known)?));
     Ok(text)
 }
 

@@ -30,25 +30,15 @@ impl OutputDirectory {
         match handle.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::DirectoryLocked {
-                    dir: path.to_path_buf(),
-                });
+                return Err(Error::DirectoryLocked { dir: path.to_path_buf() });
             }
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path)(error)),
         }
-        let directory = Self {
-            path: path.to_path_buf(),
-            handle,
-            overwrite,
-        };
+        let directory = Self { path: path.to_path_buf(), handle, overwrite };
         if let (false, Some(found)) = (overwrite, directory.published()?.first()) {
             return Err(Error::DirectoryInUse {
                 dir: path.to_path_buf(),
-                found: found
-                    .file_name()
-                    .unwrap_or_default()
-                    .to_string_lossy()
-                    .into_owned(),
+                found: found.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             });
         }
         directory.remove_leftovers()?;
@@ -122,8 +112,6 @@ impl OutputDirectory {
     }
 
     fn sync(&self) -> Result<(), Error> {
-        self.handle
-            .sync_all()
-            .map_err(Error::io("sync", &self.path))
+        self.handle.sync_all().map_err(Error::io("sync", &self.path))
     }
 }

@@ -52,14 +52,9 @@ pub(super) fn header(tokens: u64) -> [u8; HEADER_BYTES] {
 
 /// Tells the format of a file from its bytes, and checks that its size fits.
 pub(super) fn check(path: &Path, bytes: &[u8], allow_raw: bool) -> Result<ShardFormat, Error> {
-    let wrong = |reason: String| Error::ShardFormat {
-        path: path.to_path_buf(),
-        reason,
-    };
+    let wrong = |reason: String| Error::ShardFormat { path: path.to_path_buf(), reason };
     if bytes.is_empty() {
-        return Err(Error::EmptyShard {
-            path: path.to_path_buf(),
-        });
+        return Err(Error::EmptyShard { path: path.to_path_buf() });
     }
     match word(bytes, 0) {
         Some(MAGIC) => {}
@@ -113,9 +108,7 @@ pub(super) fn check(path: &Path, bytes: &[u8], allow_raw: bool) -> Result<ShardF
         return Err(size(expected));
     }
     if tokens == 0 {
-        return Err(Error::EmptyShard {
-            path: path.to_path_buf(),
-        });
+        return Err(Error::EmptyShard { path: path.to_path_buf() });
     }
     Ok(ShardFormat::LlmC)
 }

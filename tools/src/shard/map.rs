@@ -55,20 +55,14 @@ impl Shard {
         }
         // A mapping of no bytes is an error of its own on most systems.
         if metadata.len() == 0 {
-            return Err(Error::EmptyShard {
-                path: path.to_path_buf(),
-            });
+            return Err(Error::EmptyShard { path: path.to_path_buf() });
         }
         // SAFETY: the mapping is read-only and private to this value. Nobody may
         // truncate or rewrite the file meanwhile: our writer never touches a shard
         // after renaming it into place (a new run replaces the name, not the file).
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
         let format = header::check(path, &map, allow_raw)?;
-        let shard = Self {
-            path: path.to_path_buf(),
-            format,
-            map,
-        };
+        let shard = Self { path: path.to_path_buf(), format, map };
         shard.advise(Advice::Random);
         Ok(shard)
     }

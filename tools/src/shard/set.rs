@@ -46,21 +46,11 @@ impl ShardSet {
     /// as a part: `train_000000.bin`, `fineweb_train_000001.bin`, `train.bin`.
     pub fn open(path: &Path, split: Split) -> Result<Self, Error> {
         let metadata = fs::metadata(path).map_err(Error::io("open", path))?;
-        let paths = if metadata.is_dir() {
-            list(path, split)?
-        } else {
-            vec![path.to_path_buf()]
-        };
+        let paths = if metadata.is_dir() { list(path, split)? } else { vec![path.to_path_buf()] };
         if paths.is_empty() {
-            return Err(Error::NoShards {
-                path: path.to_path_buf(),
-                split: split.name(),
-            });
+            return Err(Error::NoShards { path: path.to_path_buf(), split: split.name() });
         }
-        let shards = paths
-            .iter()
-            .map(|path| Shard::open(path))
-            .collect::<Result<_, Error>>()?;
+        let shards = paths.iter().map(|path| Shard::open(path)).collect::<Result<_, Error>>()?;
         Ok(Self { shards })
     }
 
@@ -82,9 +72,7 @@ impl ShardSet {
 
     /// Fails, naming shard and position, if a token is not below `vocab_size`.
     pub fn validate_vocab(&self, vocab_size: u32) -> Result<(), Error> {
-        self.shards
-            .iter()
-            .try_for_each(|shard| shard.validate_vocab(vocab_size))
+        self.shards.iter().try_for_each(|shard| shard.validate_vocab(vocab_size))
     }
 }
 

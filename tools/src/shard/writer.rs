@@ -114,8 +114,7 @@ impl ShardWriter {
             .open(&path)
             .map_err(Error::io("open", &path))?;
         let kept_bytes = HEADER_BYTES as u64 + keep * TOKEN_BYTES as u64;
-        file.seek(SeekFrom::Start(kept_bytes))
-            .map_err(Error::io("read", &path))?;
+        file.seek(SeekFrom::Start(kept_bytes)).map_err(Error::io("read", &path))?;
         let mut left = usize::try_from(self.counts[index] - keep).unwrap_or(usize::MAX);
         let mut tokens = vec![0u16; left.min(BUFFER / TOKEN_BYTES)];
         while left > 0 {

@@ -34,13 +34,7 @@ fn host() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname")
         .or_else(|_| env::var("HOSTNAME"))
         .unwrap_or_default();
-    let name: String = name
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-        .collect();
-    if name.is_empty() {
-        "localhost".to_owned()
-    } else {
-        name
-    }
+    let name: String =
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+    if name.is_empty() { "localhost".to_owned() } else { name }
 }

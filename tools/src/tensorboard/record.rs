@@ -5,9 +5,7 @@ const MASK_DELTA: u32 = 0xa282_ead8;
 
 /// CRC-32C as TFRecord stores it.
 pub(super) fn masked_crc(bytes: &[u8]) -> u32 {
-    crc32c::crc32c(bytes)
-        .rotate_right(15)
-        .wrapping_add(MASK_DELTA)
+    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(MASK_DELTA)
 }
 
 /// `payload` as one TFRecord.

@@ -133,10 +133,7 @@ fn a_file_starts_as_tensorflow_s_own_do() {
     let writer = EventWriter::create(dir.path(), None).unwrap();
     let bytes = fs::read(writer.path()).unwrap();
     // The first twelve bytes of every event file TensorFlow writes: length 24 and its checksum.
-    assert_eq!(
-        bytes[..12],
-        [0x18, 0, 0, 0, 0, 0, 0, 0, 0xa3, 0x7f, 0x4b, 0x22]
-    );
+    assert_eq!(bytes[..12], [0x18, 0, 0, 0, 0, 0, 0, 0, 0xa3, 0x7f, 0x4b, 0x22]);
     assert_eq!(&bytes[21..36], b"\x1a\x0dbrain.Event:2");
 }
 
@@ -146,9 +143,7 @@ fn scalars_come_back() {
     let mut writer = EventWriter::create(&dir.path().join("a/b"), None).unwrap();
     writer.scalar("train/loss", 0, 2.5, 1.0e9).unwrap();
     writer.scalar("train/loss", -1, f32::NAN, 1.5e9).unwrap();
-    writer
-        .scalars(300, &[("é", 1.0), ("", f32::INFINITY)], 2.0e9)
-        .unwrap();
+    writer.scalars(300, &[("é", 1.0), ("", f32::INFINITY)], 2.0e9).unwrap();
     writer.flush().unwrap();
     let events = read(writer.path());
     assert_eq!(events.len(), 4);
@@ -159,10 +154,7 @@ fn scalars_come_back() {
     );
     assert_eq!(events[2].step, -1);
     assert!(events[2].scalars[0].1.is_nan());
-    assert_eq!(
-        events[3].scalars,
-        [("é".to_owned(), 1.0), (String::new(), f32::INFINITY)]
-    );
+    assert_eq!(events[3].scalars, [("é".to_owned(), 1.0), (String::new(), f32::INFINITY)]);
     assert!(events.iter().all(|event| event.session_status.is_none()));
 }
 

@@ -27,28 +27,17 @@ impl EventWriter {
     ///
     /// When the directory or the file cannot be made or written.
     pub fn create(dir: &Path, run_start_step: Option<i64>) -> Result<Self, Error> {
-        let failed = |source| Error::Create {
-            path: dir.to_owned(),
-            source,
-        };
+        let failed = |source| Error::Create { path: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(failed)?;
         // A clock before 1970 is no reason not to train.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let path = dir.join(name::fresh(dir, now.as_secs()).map_err(failed)?);
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&path)
-            .map_err(|source| Error::Create {
-                path: path.clone(),
-                source,
-            })?;
-        let mut writer = Self {
-            path,
-            file: BufWriter::new(file),
-        };
+            .map_err(|source| Error::Create { path: path.clone(), source })?;
+        let mut writer = Self { path, file: BufWriter::new(file) };
         writer.append(&event::file_version(now.as_secs_f64()))?;
         if let Some(step) = run_start_step {
             writer.append(&event::session_start(now.as_secs_f64(), step))?;
@@ -102,15 +91,10 @@ impl EventWriter {
     }
 
     fn append(&mut self, event: &[u8]) -> Result<(), Error> {
-        self.file
-            .write_all(&record::frame(event))
-            .map_err(|source| self.failed(source))
+        self.file.write_all(&record::frame(event)).map_err(|source| self.failed(source))
     }
 
     fn failed(&self, source: std::io::Error) -> Error {
-        Error::Write {
-            path: self.path.clone(),
-            source,
-        }
+        Error::Write { path: self.path.clone(), source }
     }
 }

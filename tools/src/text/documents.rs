@@ -21,10 +21,7 @@ pub struct ReadOptions {
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        Self {
-            field: "text".to_owned(),
-            skip_bad: false,
-        }
+        Self { field: "text".to_owned(), skip_bad: false }
     }
 }
 
@@ -53,15 +50,9 @@ impl Documents {
     pub fn open(files: Vec<PathBuf>, options: ReadOptions) -> Self {
         let (sender, receiver) = sync_channel(READ_AHEAD);
         thread::spawn(move || {
-            let mut sink = Forward {
-                options: &options,
-                sender: &sender,
-            };
-            let mut reader = Reader {
-                field: &options.field,
-                bytes_read: &AtomicU64::new(0),
-                sink: &mut sink,
-            };
+            let mut sink = Forward { options: &options, sender: &sender };
+            let mut reader =
+                Reader { field: &options.field, bytes_read: &AtomicU64::new(0), sink: &mut sink };
             let result = files.iter().try_for_each(|file| reader.read_file(file));
             if let Err(error) = result {
                 // Fails if the iterator is gone, and then nobody wants the error.
@@ -97,11 +88,7 @@ impl Sink for Forward<'_> {
             Ok(text) => text.into_owned(),
             Err(error) => return self.bad(error),
         };
-        let document = Document {
-            place: place(),
-            text,
-            starts_document: record.starts_document,
-        };
+        let document = Document { place: place(), text, starts_document: record.starts_document };
         self.sender.send(Ok(document)).map_err(|_| Error::Cancelled)
     }
 

@@ -14,10 +14,8 @@ pub(crate) fn json_field<'l>(
     field: &str,
     place: impl Fn() -> Place,
 ) -> Result<Cow<'l, str>, Error> {
-    let text = std::str::from_utf8(line).map_err(|error| Error::InvalidUtf8 {
-        place: place(),
-        byte: error.valid_up_to(),
-    })?;
+    let text = std::str::from_utf8(line)
+        .map_err(|error| Error::InvalidUtf8 { place: place(), byte: error.valid_up_to() })?;
     let broken = |error: serde_json::Error| Error::BrokenJson {
         place: place(),
         reason: describe(text, &error),
@@ -27,11 +25,9 @@ pub(crate) fn json_field<'l>(
     json.end().map_err(broken)?;
     match found {
         Some(Value::Text(text)) => Ok(text),
-        Some(Value::Other(found)) => Err(Error::NotText {
-            place: place(),
-            field: field.to_owned(),
-            found,
-        }),
+        Some(Value::Other(found)) => {
+            Err(Error::NotText { place: place(), field: field.to_owned(), found })
+        }
         None => Err(Error::MissingField {
             place: place(),
             field: field.to_owned(),
@@ -57,11 +53,7 @@ fn field_names(text: &str) -> String {
     const MOST: usize = 12;
     let object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(text).unwrap_or_default();
-    let mut names: Vec<String> = object
-        .keys()
-        .take(MOST)
-        .map(|name| format!("{name:?}"))
-        .collect();
+    let mut names: Vec<String> = object.keys().take(MOST).map(|name| format!("{name:?}")).collect();
     if names.is_empty() {
         return "no field".to_owned();
     }

@@ -49,10 +49,7 @@ impl Format {
             "tar" => Content::Tar,
             _ => Content::Unknown,
         };
-        Self {
-            compression,
-            content,
-        }
+        Self { compression, content }
     }
 
     /// Whether a file of this name is worth opening.
@@ -98,19 +95,10 @@ mod tests {
             (format.compression, format.content)
         };
         assert_eq!(format("a.txt"), (None, Content::Text));
-        assert_eq!(
-            format("A.JSONL.ZST"),
-            (Some(Compression::Zstd), Content::JsonLines)
-        );
-        assert_eq!(
-            format("openwebtext.tar.xz"),
-            (Some(Compression::Xz), Content::Tar)
-        );
+        assert_eq!(format("A.JSONL.ZST"), (Some(Compression::Zstd), Content::JsonLines));
+        assert_eq!(format("openwebtext.tar.xz"), (Some(Compression::Xz), Content::Tar));
         assert_eq!(format("x.tgz"), (Some(Compression::Gzip), Content::Tar));
-        assert_eq!(
-            format("urlsf_subset00-1_data.xz"),
-            (Some(Compression::Xz), Content::Unknown)
-        );
+        assert_eq!(format("urlsf_subset00-1_data.xz"), (Some(Compression::Xz), Content::Unknown));
         assert_eq!(format("README"), (None, Content::Unknown));
         assert_eq!(format(".txt"), (None, Content::Text));
         assert!(!Format::of_name("x.csv").is_known());

@@ -28,13 +28,8 @@ pub fn expand_inputs(inputs: &[PathBuf]) -> Result<Inputs, Error> {
         }
     }
     if found.files.is_empty() {
-        let names: Vec<_> = inputs
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        return Err(Error::NoDocuments {
-            inputs: names.join(", "),
-        });
+        let names: Vec<_> = inputs.iter().map(|path| path.display().to_string()).collect();
+        return Err(Error::NoDocuments { inputs: names.join(", ") });
     }
     Ok(found)
 }

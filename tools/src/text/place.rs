@@ -25,10 +25,7 @@ pub enum Position {
 
 impl Place {
     pub(crate) fn new(source: &Arc<str>, position: Position) -> Self {
-        Self {
-            source: Arc::clone(source),
-            position,
-        }
+        Self { source: Arc::clone(source), position }
     }
 }
 

@@ -64,18 +64,13 @@ impl Reader<'_> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let format = Format::of_name(&name);
         if !format.is_known() {
-            return Err(Error::UnknownExtension {
-                place: Place::new(&source, Position::Whole),
-            });
+            return Err(Error::UnknownExtension { place: Place::new(&source, Position::Whole) });
         }
         let file = File::open(path).map_err(Error::io("open", path))?;
         if format == Format::of_name(".parquet") {
             return parquet_rows::read(self, &source, file);
         }
-        let counted = CountedRead {
-            inner: file,
-            count: self.bytes_read,
-        };
+        let counted = CountedRead { inner: file, count: self.bytes_read };
         self.read_stream(&source, format, Box::new(counted), 0)
     }
 

@@ -93,12 +93,7 @@ impl<'a> Batcher<'a> {
         tally: &'a mut ReadTally,
         hand_on: &'a mut dyn FnMut(Batch) -> Result<(), Error>,
     ) -> Self {
-        Self {
-            batch: Batch::default(),
-            skip_bad,
-            tally,
-            hand_on,
-        }
+        Self { batch: Batch::default(), skip_bad, tally, hand_on }
     }
 
     /// Hands on what is left. To be called before an error is passed on as well:

@@ -85,11 +85,8 @@ impl Pipeline<'_> {
         };
         let mut tally = ReadTally::default();
         let mut batcher = Batcher::new(self.skip_bad, &mut tally, &mut hand_on);
-        let mut reader = Reader {
-            field: self.field,
-            bytes_read: self.bytes_read,
-            sink: &mut batcher,
-        };
+        let mut reader =
+            Reader { field: self.field, bytes_read: self.bytes_read, sink: &mut batcher };
         let result = self.files.iter().try_for_each(|file| {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(Error::Cancelled);

@@ -77,11 +77,7 @@ impl fmt::Display for TokenizeReport {
             write!(f, "; {} empty documents", self.empty_documents)?;
         }
         if self.ignored_count > 0 {
-            write!(
-                f,
-                "; {} files are not text by their name",
-                self.ignored_count
-            )?;
+            write!(f, "; {} files are not text by their name", self.ignored_count)?;
         }
         Ok(())
     }

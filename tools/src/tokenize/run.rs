@@ -67,13 +67,8 @@ pub fn tokenize(
     })?;
 
     if last.documents() == 0 {
-        let names: Vec<_> = inputs
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        return Err(Error::NoDocuments {
-            inputs: names.join(", "),
-        });
+        let names: Vec<_> = inputs.iter().map(|path| path.display().to_string()).collect();
+        return Err(Error::NoDocuments { inputs: names.join(", ") });
     }
     if let Some(start) = last.first()? {
         train.move_tail(start, &mut val)?;

@@ -16,11 +16,7 @@ pub(super) struct LastDocuments {
 
 impl LastDocuments {
     pub(super) fn new(keep: u64) -> Self {
-        Self {
-            keep,
-            documents: 0,
-            starts: VecDeque::new(),
-        }
+        Self { keep, documents: 0, starts: VecDeque::new() }
     }
 
     /// Notes a document that begins at this token of the whole.
@@ -43,10 +39,7 @@ impl LastDocuments {
     /// The token at which the last documents begin; `None` if none are kept apart.
     pub(super) fn first(&self) -> Result<Option<u64>, Error> {
         if self.keep > 0 && self.documents <= self.keep {
-            return Err(Error::NothingToTrainOn {
-                val_docs: self.keep,
-                documents: self.documents,
-            });
+            return Err(Error::NothingToTrainOn { val_docs: self.keep, documents: self.documents });
         }
         Ok(self.starts.front().copied())
     }

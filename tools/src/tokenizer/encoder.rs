@@ -17,11 +17,7 @@ pub struct Encoder {
 
 impl Encoder {
     pub(super) fn new(vocabulary: Option<&'static Vocabulary>) -> Self {
-        Self {
-            vocabulary,
-            classifier: Classifier::new(),
-            cache: PieceCache::default(),
-        }
+        Self { vocabulary, classifier: Classifier::new(), cache: PieceCache::default() }
     }
 
     /// Appends the ids of `bytes` (no separator is added).
@@ -36,9 +32,7 @@ impl Encoder {
             let piece = &bytes[start..end];
             match vocabulary.token(piece) {
                 Some(id) => ids.push(id),
-                None => self
-                    .cache
-                    .extend(piece, ids, |ids| merge(vocabulary, piece, ids)),
+                None => self.cache.extend(piece, ids, |ids| merge(vocabulary, piece, ids)),
             }
             start = end;
         }

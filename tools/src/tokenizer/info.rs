@@ -25,11 +25,7 @@ pub struct TokenizerInfo {
 
 impl From<TokenizerKind> for TokenizerInfo {
     fn from(tokenizer: TokenizerKind) -> Self {
-        Self {
-            tokenizer,
-            vocab_size: tokenizer.vocab_size(),
-            end_of_text: tokenizer.end_of_text(),
-        }
+        Self { tokenizer, vocab_size: tokenizer.vocab_size(), end_of_text: tokenizer.end_of_text() }
     }
 }
 
@@ -41,16 +37,11 @@ impl TokenizerInfo {
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::IncompleteDirectory {
-                    dir: dir.to_path_buf(),
-                });
+                return Err(Error::IncompleteDirectory { dir: dir.to_path_buf() });
             }
             Err(error) => return Err(Error::io("read", &path)(error)),
         };
-        let wrong = |reason: String| Error::TokenizerFile {
-            path: path.clone(),
-            reason,
-        };
+        let wrong = |reason: String| Error::TokenizerFile { path: path.clone(), reason };
         let info: TokenizerInfo =
             serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         let expected = TokenizerInfo::from(info.tokenizer);

@@ -57,9 +57,7 @@ impl FromStr for TokenizerKind {
         match name {
             "gpt2" => Ok(TokenizerKind::Gpt2),
             "bytes" => Ok(TokenizerKind::Bytes),
-            _ => Err(Error::UnknownTokenizer {
-                name: name.to_owned(),
-            }),
+            _ => Err(Error::UnknownTokenizer { name: name.to_owned() }),
         }
     }
 }

@@ -35,11 +35,7 @@ fn merge_by_scan(vocabulary: &Vocabulary, piece: &[u8], ids: &mut Vec<u16>) {
         *token = vocabulary.byte(byte);
     }
     let pair = |tokens: &[u16; SCANNED], at: usize, count: usize| {
-        if at + 1 < count {
-            vocabulary.join(tokens[at], tokens[at + 1])
-        } else {
-            NONE
-        }
+        if at + 1 < count { vocabulary.join(tokens[at], tokens[at + 1]) } else { NONE }
     };
     for (at, slot) in joined[..count].iter_mut().enumerate() {
         *slot = pair(&tokens, at, count);

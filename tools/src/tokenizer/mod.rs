@@ -79,11 +79,7 @@ impl Tokenizer {
         let mut bytes = Vec::with_capacity(tokens.len() * 4);
         for (position, &token) in tokens.iter().enumerate() {
             if token >= self.vocab_size() {
-                return Err(Error::UnknownToken {
-                    token,
-                    position,
-                    vocab_size: self.vocab_size(),
-                });
+                return Err(Error::UnknownToken { token, position, vocab_size: self.vocab_size() });
             }
             match self.vocabulary {
                 Some(vocabulary) => bytes.extend_from_slice(vocabulary.bytes(token as u16)),

@@ -24,11 +24,9 @@ pub(super) enum CharClass {
 /// compiled with, so that the two cannot differ in their Unicode version.
 static CLASSES: LazyLock<Box<[CharClass]>> = LazyLock::new(|| {
     let mut classes = vec![CharClass::Other; char::MAX as usize + 1].into_boxed_slice();
-    for (pattern, class) in [
-        (r"\p{L}", CharClass::Letter),
-        (r"\p{N}", CharClass::Number),
-        (r"\s", CharClass::Space),
-    ] {
+    for (pattern, class) in
+        [(r"\p{L}", CharClass::Letter), (r"\p{N}", CharClass::Number), (r"\s", CharClass::Space)]
+    {
         let hir = regex_syntax::parse(pattern).expect("a constant pattern");
         if let HirKind::Class(Class::Unicode(ranges)) = hir.kind() {
             for range in ranges.ranges() {
@@ -74,11 +72,7 @@ fn decode(bytes: &[u8]) -> Option<(u32, usize)> {
     let first = u32::from(bytes[0]);
     let (code_point, length, least) = match first {
         0xC2..=0xDF => ((first & 0x1F) << 6 | continuation(1)?, 2, 0x80),
-        0xE0..=0xEF => (
-            (first & 0x0F) << 12 | continuation(1)? << 6 | continuation(2)?,
-            3,
-            0x800,
-        ),
+        0xE0..=0xEF => ((first & 0x0F) << 12 | continuation(1)? << 6 | continuation(2)?, 3, 0x800),
         0xF0..=0xF4 => (
             (first & 0x07) << 18
                 | continuation(1)? << 12

@@ -37,9 +37,8 @@ impl Vocabulary {
         let mut starts = vec![0u32];
         let mut by_bytes = FxHashMap::default();
         for id in 0..=end_of_text {
-            let bytes = source
-                .decode_bytes(&[id])
-                .map_err(|_| damaged(format!("no token {id}")))?;
+            let bytes =
+                source.decode_bytes(&[id]).map_err(|_| damaged(format!("no token {id}")))?;
             text.extend_from_slice(&bytes);
             starts.push(text.len() as u32);
             // End of text is not reached by merging: written in a text, it is text.
@@ -66,13 +65,7 @@ impl Vocabulary {
             }
         }
         pairs.shrink_to_fit();
-        Ok(Self {
-            text,
-            starts,
-            by_byte,
-            by_bytes,
-            pairs,
-        })
+        Ok(Self { text, starts, by_byte, by_bytes, pairs })
     }
 
     /// The bytes of a token. The id must be in the vocabulary.
@@ -96,9 +89,7 @@ impl Vocabulary {
     /// The token that two neighbours become, or `u32::MAX`.
     #[inline]
     pub(super) fn join(&self, left: u16, right: u16) -> u32 {
-        self.pairs
-            .get(&pair_key(left, right))
-            .map_or(u32::MAX, |&id| u32::from(id))
+        self.pairs.get(&pair_key(left, right)).map_or(u32::MAX, |&id| u32::from(id))
     }
 }
 

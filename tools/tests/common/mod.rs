@@ -48,9 +48,7 @@ pub fn tar(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
         let mut header = tar::Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        builder
-            .append_data(&mut header, name, bytes.as_slice())
-            .unwrap();
+        builder.append_data(&mut header, name, bytes.as_slice()).unwrap();
     }
     builder.into_inner().unwrap()
 }
@@ -60,9 +58,7 @@ pub fn tar(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
 pub fn parquet(compression: Compression, rows: &[Option<&str>]) -> Vec<u8> {
     let schema = "message rows { required int64 id; optional binary text (UTF8); }";
     let schema = Arc::new(parse_message_type(schema).unwrap());
-    let properties = WriterProperties::builder()
-        .set_compression(compression)
-        .build();
+    let properties = WriterProperties::builder().set_compression(compression).build();
     let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).unwrap();
     for rows in rows.chunks(2) {
         let mut group = writer.next_row_group().unwrap();
@@ -100,10 +96,7 @@ pub fn write(directory: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 
 /// All texts of one file, with the default options but for `field`.
 pub fn read(path: &Path, field: &str, skip_bad: bool) -> Result<Vec<String>, Error> {
-    let options = ReadOptions {
-        field: field.to_owned(),
-        skip_bad,
-    };
+    let options = ReadOptions { field: field.to_owned(), skip_bad };
     Documents::open(vec![path.to_path_buf()], options)
         .map(|document| document.map(|document| document.text))
         .collect()

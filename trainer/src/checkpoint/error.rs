@@ -193,11 +193,7 @@ impl CheckpointError {
         let path = path.into();
         move |source| match source.kind() {
             io::ErrorKind::NotFound if action == "open" => Self::MissingFile { path },
-            _ => Self::Io {
-                action,
-                path,
-                source,
-            },
+            _ => Self::Io { action, path, source },
         }
     }
 }

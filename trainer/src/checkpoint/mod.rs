@@ -67,12 +67,10 @@ impl Checkpoint {
     pub fn open(path: &Path, purpose: Purpose) -> Result<Self, CheckpointError> {
         let config_path = path.join(CONFIG);
         let config: Config = read_json(&config_path)?;
-        config
-            .check()
-            .map_err(|source| CheckpointError::BadConfig {
-                path: config_path,
-                source: Box::new(source),
-            })?;
+        config.check().map_err(|source| CheckpointError::BadConfig {
+            path: config_path,
+            source: Box::new(source),
+        })?;
         let state_path = path.join(STATE);
         let state: State = read_json(&state_path)?;
         if state.format != FORMAT {
@@ -91,13 +89,7 @@ impl Checkpoint {
                 Some(file)
             }
         };
-        Ok(Self {
-            path: path.to_owned(),
-            config,
-            state,
-            weights,
-            optimizer,
-        })
+        Ok(Self { path: path.to_owned(), config, state, weights, optimizer })
     }
 
     /// Its directory.
@@ -136,9 +128,7 @@ impl Checkpoint {
         let file = self
             .optimizer
             .as_ref()
-            .ok_or_else(|| CheckpointError::MissingFile {
-                path: self.path.join(OPTIMIZER),
-            })?;
+            .ok_or_else(|| CheckpointError::MissingFile { path: self.path.join(OPTIMIZER) })?;
         file.read(&Part::FirstMoment.name(parameter), first)?;
         file.read(&Part::SecondMoment.name(parameter), second)
     }
@@ -148,11 +138,7 @@ fn optimizer_shapes(config: &Config) -> Vec<(String, Vec<usize>)> {
     let shapes = config.parameter_shapes();
     [Part::FirstMoment, Part::SecondMoment]
         .into_iter()
-        .flat_map(|part| {
-            shapes
-                .iter()
-                .map(move |(name, shape)| (part.name(name), shape.clone()))
-        })
+        .flat_map(|part| shapes.iter().map(move |(name, shape)| (part.name(name), shape.clone())))
         .collect()
 }
 

@@ -53,16 +53,12 @@ fn write_all(
     fs::create_dir(into).map_err(CheckpointError::io("create", into))?;
     let shapes = config.parameter_shapes();
     let fetch = |part: Part, parameter: usize| {
-        tensors
-            .tensor(part, parameter)
-            .map_err(|source| CheckpointError::Fetch {
-                name: part.name(&shapes[parameter].0),
-                source,
-            })
+        tensors.tensor(part, parameter).map_err(|source| CheckpointError::Fetch {
+            name: part.name(&shapes[parameter].0),
+            source,
+        })
     };
-    tensor_writer::write(&into.join(MODEL), &shapes, |parameter| {
-        fetch(Part::Weight, parameter)
-    })?;
+    tensor_writer::write(&into.join(MODEL), &shapes, |parameter| fetch(Part::Weight, parameter))?;
     let moments = optimizer_shapes(config);
     tensor_writer::write(&into.join(OPTIMIZER), &moments, |place| {
         match place.checked_sub(shapes.len()) {
@@ -76,11 +72,9 @@ fn write_all(
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<(), CheckpointError> {
-    let mut bytes =
-        serde_json::to_vec_pretty(value).map_err(|error| CheckpointError::BrokenJson {
-            path: path.to_owned(),
-            message: error.to_string(),
-        })?;
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| {
+        CheckpointError::BrokenJson { path: path.to_owned(), message: error.to_string() }
+    })?;
     bytes.push(b'\n');
     File::create(path)
         .and_then(|mut file| {

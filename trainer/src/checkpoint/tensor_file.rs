@@ -34,21 +34,15 @@ impl TensorFile {
         let io = |source| CheckpointError::io("open", path)(source);
         let mut file = File::open(path).map_err(io)?;
         let found = file.metadata().map_err(io)?.len();
-        let wrong_length = |expected| CheckpointError::WrongLength {
-            path: path.to_owned(),
-            expected,
-            found,
-        };
-        let broken = |message: String| CheckpointError::BrokenHeader {
-            path: path.to_owned(),
-            message,
-        };
+        let wrong_length =
+            |expected| CheckpointError::WrongLength { path: path.to_owned(), expected, found };
+        let broken =
+            |message: String| CheckpointError::BrokenHeader { path: path.to_owned(), message };
         if found < LENGTH_FIELD {
             return Err(wrong_length(LENGTH_FIELD));
         }
         let mut word = [0; LENGTH_FIELD as usize];
-        file.read_exact(&mut word)
-            .map_err(CheckpointError::io("read", path))?;
+        file.read_exact(&mut word).map_err(CheckpointError::io("read", path))?;
         let header = u64::from_le_bytes(word);
         if header > MAX_HEADER {
             return Err(broken(format!("its header claims {header} bytes")));
@@ -58,20 +52,14 @@ impl TensorFile {
             return Err(wrong_length(data_start));
         }
         let mut json = vec![0; header as usize];
-        file.read_exact(&mut json)
-            .map_err(CheckpointError::io("read", path))?;
+        file.read_exact(&mut json).map_err(CheckpointError::io("read", path))?;
         let metadata: Metadata =
             serde_json::from_slice(&json).map_err(|error| broken(error.to_string()))?;
         let expected = data_start.saturating_add(metadata.data_len() as u64);
         if found != expected {
             return Err(wrong_length(expected));
         }
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            metadata,
-            data_start,
-        })
+        Ok(Self { path: path.to_owned(), file, metadata, data_start })
     }
 
     /// The file.
@@ -97,16 +85,11 @@ impl TensorFile {
         for (name, shape) in tensors {
             self.expect_tensor(name, shape)?;
         }
-        let extra = self
-            .names()
-            .into_iter()
-            .find(|name| tensors.iter().all(|(known, _)| known != name));
+        let extra =
+            self.names().into_iter().find(|name| tensors.iter().all(|(known, _)| known != name));
         match extra {
             None => Ok(()),
-            Some(name) => Err(CheckpointError::ExtraTensor {
-                path: self.path.clone(),
-                name,
-            }),
+            Some(name) => Err(CheckpointError::ExtraTensor { path: self.path.clone(), name }),
         }
     }
 
@@ -135,12 +118,10 @@ impl TensorFile {
     }
 
     fn info(&self, name: &str) -> Result<&safetensors::tensor::TensorInfo, CheckpointError> {
-        self.metadata
-            .info(name)
-            .ok_or_else(|| CheckpointError::MissingTensor {
-                path: self.path.clone(),
-                name: name.to_owned(),
-            })
+        self.metadata.info(name).ok_or_else(|| CheckpointError::MissingTensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+        })
     }
 
     /// Reads a tensor's elements, row-major.

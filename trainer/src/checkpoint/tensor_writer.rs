@@ -34,10 +34,7 @@ fn write_to<'a>(
     tensors: &[(String, Vec<usize>)],
     values: &mut impl FnMut(usize) -> Result<Cow<'a, [f32]>, CheckpointError>,
 ) -> Result<(), CheckpointError> {
-    let mut put = |bytes: &[u8]| {
-        file.write_all(bytes)
-            .map_err(CheckpointError::io("write", path))
-    };
+    let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(CheckpointError::io("write", path));
     put(&header(path, tensors)?)?;
     for (place, (name, shape)) in tensors.iter().enumerate() {
         let values = values(place)?;
@@ -73,17 +70,11 @@ fn header(path: &Path, tensors: &[(String, Vec<usize>)]) -> Result<Vec<u8>, Chec
     let infos = tensors.iter().map(|(name, shape)| {
         let start = end;
         end += shape.iter().product::<usize>() * size_of::<f32>();
-        let info = TensorInfo {
-            dtype: Dtype::F32,
-            shape: shape.clone(),
-            data_offsets: (start, end),
-        };
+        let info =
+            TensorInfo { dtype: Dtype::F32, shape: shape.clone(), data_offsets: (start, end) };
         (name.clone(), info)
     });
-    let broken = |message| CheckpointError::BrokenHeader {
-        path: path.to_owned(),
-        message,
-    };
+    let broken = |message| CheckpointError::BrokenHeader { path: path.to_owned(), message };
     let metadata =
         Metadata::new(None, infos.collect()).map_err(|error| broken(error.to_string()))?;
     let mut json = serde_json::to_vec(&metadata).map_err(|error| broken(error.to_string()))?;
@@ -105,17 +96,9 @@ mod tests {
         }
         let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
         let tensors = [("a".to_owned(), vec![2])];
-        let error = write_to(
-            &mut file,
-            path,
-            &tensors,
-            &mut |_| Ok(vec![1.0, 2.0].into()),
-        );
+        let error = write_to(&mut file, path, &tensors, &mut |_| Ok(vec![1.0, 2.0].into()));
         let error = error.unwrap_err().to_string();
-        assert!(
-            error.contains("/dev/full") && error.contains("free some space"),
-            "{error}"
-        );
+        assert!(error.contains("/dev/full") && error.contains("free some space"), "{error}");
     }
 
     #[test]
@@ -124,17 +107,11 @@ mod tests {
         let path = dir.path().join("x.safetensors");
         let tensors = [("b".to_owned(), vec![2, 1]), ("a".to_owned(), vec![3])];
         let values = [vec![1.0, 2.0], vec![3.0, 4.0, 5.0]];
-        write(&path, &tensors, |place| {
-            Ok(Cow::Borrowed(&values[place][..]))
-        })
-        .unwrap();
+        write(&path, &tensors, |place| Ok(Cow::Borrowed(&values[place][..]))).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let a = read.tensor("a").unwrap();
-        assert_eq!(
-            (a.shape(), a.data()),
-            (&[3][..], bytemuck::cast_slice(&values[1]))
-        );
+        assert_eq!((a.shape(), a.data()), (&[3][..], bytemuck::cast_slice(&values[1])));
         assert_eq!(read.tensor("b").unwrap().shape(), [2, 1]);
     }
 }

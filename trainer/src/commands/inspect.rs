@@ -93,7 +93,8 @@ fn describe_run(path: &Path) -> anyhow::Result<String> {
                 last.iteration, last.nll, last.kl, last.bound
             ),
         });
-        let mut validations = all.iter().filter_map(|m| Some((m.iteration, m.validation.as_ref()?)));
+        let mut validations =
+            all.iter().filter_map(|m| Some((m.iteration, m.validation.as_ref()?)));
         if let Some((iteration, v)) = validations.next_back() {
             lines.push(format!(
                 "  last validation, iteration {iteration}: nll {:.4} + kl {:.4} = bound {:.4}",

@@ -55,11 +55,8 @@ fn leaves(config: &Config) -> Vec<(String, Value)> {
     let mut leaves = Vec::new();
     for (name, value) in root {
         match value {
-            Value::Object(section) => leaves.extend(
-                section
-                    .into_iter()
-                    .map(|(key, value)| (format!("{name}.{key}"), value)),
-            ),
+            Value::Object(section) => leaves
+                .extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value))),
             scalar => leaves.push((name, scalar)),
         }
     }

@@ -83,12 +83,7 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            key,
-            value,
-            expected,
-            origin,
-        } = self;
+        let Self { key, value, expected, origin } = self;
         write!(f, "`{key} = {value}` ({origin}): expected {expected}")
     }
 }
@@ -103,8 +98,5 @@ fn hint(nearest: &Option<String>) -> String {
 }
 
 fn list(problems: &[Problem]) -> String {
-    problems
-        .iter()
-        .map(|problem| format!("\n  {problem}"))
-        .collect()
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
 }

@@ -17,11 +17,7 @@ pub struct PosteriorConfig {
 
 impl Default for PosteriorConfig {
     fn default() -> Self {
-        Self {
-            mu_std: 0.01,
-            logvar_mean: -5.0,
-            logvar_std: 0.1,
-        }
+        Self { mu_std: 0.01, logvar_mean: -5.0, logvar_std: 0.1 }
     }
 }
 

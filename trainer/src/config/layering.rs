@@ -28,10 +28,7 @@ impl Layers {
 
     /// Starts from a configuration, such as a run's own.
     pub fn from_config(config: Config) -> Self {
-        Self {
-            config,
-            origins: BTreeMap::new(),
-        }
+        Self { config, origins: BTreeMap::new() }
     }
 
     /// Starts from a run's `config.toml`. Keys that it lacks take their defaults.
@@ -47,14 +44,9 @@ impl Layers {
     /// # Errors
     /// An unreadable file, invalid TOML, an unknown key or a value of the wrong type.
     pub fn file(self, path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        self.toml(&text, |line| Origin::File {
-            path: path.to_owned(),
-            line,
-        })
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        self.toml(&text, |line| Origin::File { path: path.to_owned(), line })
     }
 
     /// Puts one `key=value` on top. The key is dotted; the value is TOML, and a value that is not
@@ -67,9 +59,7 @@ impl Layers {
             .split_once('=')
             .map(|(key, text)| (key.trim(), text.trim()))
             .filter(|(key, text)| !key.is_empty() && !text.is_empty())
-            .ok_or_else(|| ConfigError::NotAnAssignment {
-                argument: argument.to_owned(),
-            })?;
+            .ok_or_else(|| ConfigError::NotAnAssignment { argument: argument.to_owned() })?;
         let value = toml::from_str::<Table>(&format!("value = {text}"))
             .ok()
             .filter(|table| table.len() == 1)
@@ -94,12 +84,8 @@ impl Layers {
     }
 
     fn toml(mut self, text: &str, origin: impl Fn(usize) -> Origin) -> Result<Self, ConfigError> {
-        let line_at = |offset: usize| {
-            1 + text.as_bytes()[..offset]
-                .iter()
-                .filter(|&&b| b == b'\n')
-                .count()
-        };
+        let line_at =
+            |offset: usize| 1 + text.as_bytes()[..offset].iter().filter(|&&b| b == b'\n').count();
         let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
             origin: origin(error.span().map_or(1, |span| line_at(span.start))),
             message: error.message().to_owned(),
@@ -155,11 +141,8 @@ fn flatten(config: &Config) -> Result<Vec<(String, Value)>, ConfigError> {
     let mut leaves = Vec::new();
     for (name, value) in table {
         match value {
-            Value::Table(section) => leaves.extend(
-                section
-                    .into_iter()
-                    .map(|(key, value)| (format!("{name}.{key}"), value)),
-            ),
+            Value::Table(section) => leaves
+                .extend(section.into_iter().map(|(key, value)| (format!("{name}.{key}"), value))),
             scalar => leaves.push((name, scalar)),
         }
     }
@@ -174,9 +157,7 @@ fn unflatten(leaves: Vec<(String, Value)>) -> Result<Config, toml::de::Error> {
                 root.insert(key, value);
             }
             Some((section, name)) => {
-                let section = root
-                    .entry(section)
-                    .or_insert_with(|| Value::Table(Table::new()));
+                let section = root.entry(section).or_insert_with(|| Value::Table(Table::new()));
                 if let Value::Table(section) = section {
                     section.insert(name.to_owned(), value);
                 }

@@ -109,9 +109,7 @@ impl ModelConfig {
     /// Rotary positions of a layer's latents, one per latent; the same in every layer.
     pub fn latent_positions(&self) -> Vec<i32> {
         let stride = self.latent_stride();
-        (0..self.latents_per_layer())
-            .map(|latent| (latent * stride) as i32)
-            .collect()
+        (0..self.latents_per_layer()).map(|latent| (latent * stride) as i32).collect()
     }
 
     /// Every parameter's name and shape (`[out, in]` for matrices), in checkpoint order.
@@ -140,9 +138,6 @@ impl ModelConfig {
 
     /// Number of trainable scalars, the tied embedding counted once.
     pub fn parameter_count(&self) -> usize {
-        self.parameter_shapes()
-            .iter()
-            .map(|(_, shape)| shape.iter().product::<usize>())
-            .sum()
+        self.parameter_shapes().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
     }
 }

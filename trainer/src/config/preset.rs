@@ -46,12 +46,11 @@ impl FromStr for Preset {
     type Err = ConfigError;
 
     fn from_str(name: &str) -> Result<Self, ConfigError> {
-        Self::ALL
-            .into_iter()
-            .find(|preset| preset.name() == name)
-            .ok_or_else(|| ConfigError::UnknownPreset {
+        Self::ALL.into_iter().find(|preset| preset.name() == name).ok_or_else(|| {
+            ConfigError::UnknownPreset {
                 name: name.to_owned(),
                 known: Self::ALL.map(Self::name).join(", "),
-            })
+            }
+        })
     }
 }

@@ -20,11 +20,8 @@ fn refused(assignments: &[&str]) -> String {
 
 #[test]
 fn presets_have_the_published_sizes() {
-    for (which, millions) in [
-        (Preset::Small, 38.4),
-        (Preset::Medium, 51.0),
-        (Preset::Large, 76.3),
-    ] {
+    for (which, millions) in [(Preset::Small, 38.4), (Preset::Medium, 51.0), (Preset::Large, 76.3)]
+    {
         let config = preset(which).finish(None).unwrap();
         let count = config.parameter_count() as f64 / 1e6;
         assert!((count - millions).abs() < 0.05, "{}: {count}", which.name());
@@ -42,18 +39,9 @@ fn presets_have_the_published_sizes() {
 fn parameters_are_named_and_ordered_as_released() {
     let shapes = Config::default().parameter_shapes();
     assert_eq!(shapes.len(), 2 + 3 * 14);
-    assert_eq!(
-        shapes[0],
-        ("tok_embeddings.weight".into(), vec![50258, 512])
-    );
+    assert_eq!(shapes[0], ("tok_embeddings.weight".into(), vec![50258, 512]));
     assert_eq!(shapes[5].0, "layers.0.cross_attention.wq.weight");
-    assert_eq!(
-        shapes[11],
-        (
-            "layers.0.feed_forward.down_proj.weight".into(),
-            vec![512, 1376]
-        )
-    );
+    assert_eq!(shapes[11], ("layers.0.feed_forward.down_proj.weight".into(), vec![512, 1376]));
     assert_eq!(shapes[14].0, "layers.0.ffn_norm.weight");
     assert_eq!(shapes.last().unwrap(), &("norm.weight".into(), vec![512]));
 }
@@ -61,10 +49,7 @@ fn parameters_are_named_and_ordered_as_released() {
 #[test]
 fn latent_positions_follow_the_spacing() {
     let mut model = ModelConfig::default();
-    assert_eq!(
-        model.latent_positions(),
-        [0, 42, 84, 126, 168, 210, 252, 294]
-    );
+    assert_eq!(model.latent_positions(), [0, 42, 84, 126, 168, 210, 252, 294]);
     model.latent_spacing = LatentSpacing::PerLayer;
     assert_eq!(model.latent_positions()[7], 7 * 128);
 }
@@ -74,18 +59,11 @@ fn autos_follow_the_reading() {
     let released = preset(Preset::Small).finish(None).unwrap();
     assert_eq!(released.trajectory_samples(), 16);
     assert!(!released.ramps() && released.starts_at_zero_lr());
-    let paper = preset(Preset::Small)
-        .set("reading=paper")
-        .unwrap()
-        .finish(None)
-        .unwrap();
+    let paper = preset(Preset::Small).set("reading=paper").unwrap().finish(None).unwrap();
     assert_eq!(paper.trajectory_samples(), 0);
     assert!(paper.ramps() && !paper.starts_at_zero_lr());
-    let between = preset(Preset::Small)
-        .set("slow.trajectory_samples = 2")
-        .unwrap()
-        .finish(None)
-        .unwrap();
+    let between =
+        preset(Preset::Small).set("slow.trajectory_samples = 2").unwrap().finish(None).unwrap();
     assert_eq!(between.trajectory_samples(), 2);
 }
 
@@ -93,11 +71,7 @@ fn autos_follow_the_reading() {
 fn later_layers_win_and_toml_round_trips() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("mine.toml");
-    fs::write(
-        &path,
-        "reading = \"paper\"\n[slow]\nlr = 1\n[train]\nbatch = 6\n",
-    )
-    .unwrap();
+    fs::write(&path, "reading = \"paper\"\n[slow]\nlr = 1\n[train]\nbatch = 6\n").unwrap();
     let config = preset(Preset::Small)
         .file(&path)
         .unwrap()
@@ -122,16 +96,10 @@ fn unknown_keys_are_named_with_their_line_and_the_nearest_key() {
     let path = dir.path().join("mine.toml");
     fs::write(&path, "[train]\nbatch = 6\nsede = 3\n").unwrap();
     let error = message(preset(Preset::Small).file(&path));
-    assert!(
-        error.contains("mine.toml:3: unknown key `train.sede`"),
-        "{error}"
-    );
+    assert!(error.contains("mine.toml:3: unknown key `train.sede`"), "{error}");
     assert!(error.contains("did you mean `train.seed`?"), "{error}");
     let error = message(preset(Preset::Small).set("fast.trajectory_samples=1"));
-    assert!(
-        error.contains("did you mean `slow.trajectory_samples`?"),
-        "{error}"
-    );
+    assert!(error.contains("did you mean `slow.trajectory_samples`?"), "{error}");
     fs::write(&path, "[trian]\n").unwrap();
     assert!(message(preset(Preset::Small).file(&path)).contains("`trian`"));
     fs::write(&path, "a = [\n").unwrap();
@@ -145,33 +113,20 @@ fn wrong_types_are_named_with_their_place() {
     let path = dir.path().join("mine.toml");
     fs::write(&path, "\nreading = \"papper\"\n").unwrap();
     let error = message(preset(Preset::Small).file(&path));
-    assert!(
-        error.contains("mine.toml:2: `reading = \"papper\"`"),
-        "{error}"
-    );
-    assert!(
-        error.contains("`released`") && error.contains("`paper`"),
-        "{error}"
-    );
+    assert!(error.contains("mine.toml:2: `reading = \"papper\"`"), "{error}");
+    assert!(error.contains("`released`") && error.contains("`paper`"), "{error}");
     let error = message(preset(Preset::Small).set("train.batch=-1"));
     assert!(error.contains("--set: `train.batch = -1`"), "{error}");
     let error = message(preset(Preset::Small).set("slow.trajectory_samples=some"));
     assert!(error.contains("\"auto\""), "{error}");
-    assert!(
-        preset(Preset::Small)
-            .set("train.seed=99999999999999999999")
-            .is_err()
-    );
+    assert!(preset(Preset::Small).set("train.seed=99999999999999999999").is_err());
     assert!(preset(Preset::Small).set("model=3").is_err());
 }
 
 #[test]
 fn impossible_combinations_are_all_listed() {
     let error = refused(&["model.heads=5", "model.latents=25", "slow.beta1=1"]);
-    assert!(
-        error.contains("`model.dim = 512` (preset small)"),
-        "{error}"
-    );
+    assert!(error.contains("`model.dim = 512` (preset small)"), "{error}");
     assert!(error.contains("`model.latents = 25` (--set)"), "{error}");
     assert!(error.contains("`slow.beta1 = 1` (--set)"), "{error}");
     for (assignments, key) in [
@@ -183,19 +138,13 @@ fn impossible_combinations_are_all_listed() {
         (vec!["slow.lr=nan"], "slow.lr"),
         (vec!["fast.lr=inf"], "fast.lr"),
         (vec!["fast.steps=0"], "fast.steps"),
-        (
-            vec!["slow.trajectory_samples=17"],
-            "slow.trajectory_samples",
-        ),
+        (vec!["slow.trajectory_samples=17"], "slow.trajectory_samples"),
         (vec!["train.micro_batch=5"], "train.micro_batch"),
         (vec!["train.seq_len=2000"], "train.seq_len"),
         (vec!["model.dim=9223372036854775807"], "model.dim"),
     ] {
         let error = refused(&assignments);
-        assert!(
-            error.contains(&format!("`{key} = ")),
-            "{assignments:?}: {error}"
-        );
+        assert!(error.contains(&format!("`{key} = ")), "{assignments:?}: {error}");
     }
 }
 
@@ -211,15 +160,8 @@ fn resuming_longer_keeps_the_schedule_and_compares_only_what_matters() {
         .unwrap();
     assert_eq!(longer.slow.total, stored.train.iterations);
     assert_eq!(stored.changed_keys(&longer), []);
-    let other = preset(Preset::Tiny)
-        .set("train.seed=7")
-        .unwrap()
-        .finish(Some(&stored))
-        .unwrap();
+    let other = preset(Preset::Tiny).set("train.seed=7").unwrap().finish(Some(&stored)).unwrap();
     let changed = stored.changed_keys(&other);
     assert_eq!(changed.len(), 1);
-    assert_eq!(
-        (changed[0].0.as_str(), changed[0].2.as_str()),
-        ("train.seed", "7")
-    );
+    assert_eq!((changed[0].0.as_str(), changed[0].2.as_str()), ("train.seed", "7"));
 }

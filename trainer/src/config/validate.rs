@@ -25,10 +25,7 @@ impl Config {
 
     /// As [`Config::check`]; `origins` says where keys were written.
     pub(super) fn validate(&self, origins: &BTreeMap<String, Origin>) -> Result<(), ConfigError> {
-        let mut checks = Checks {
-            origins,
-            problems: Vec::new(),
-        };
+        let mut checks = Checks { origins, problems: Vec::new() };
         self.check_model(&mut checks);
         self.check_posterior(&mut checks);
         self.check_slow(&mut checks);
@@ -112,19 +109,9 @@ impl Config {
             "a finite number",
         );
         c.not_negative("posterior.logvar_std", p.logvar_std);
-        c.require(
-            (1..=MAX_EXTENT).contains(&f.steps),
-            "fast.steps",
-            f.steps,
-            "at least 1",
-        );
+        c.require((1..=MAX_EXTENT).contains(&f.steps), "fast.steps", f.steps, "at least 1");
         c.not_negative("fast.lr", f.lr);
-        c.require(
-            (0.0..=1.0).contains(&f.floor),
-            "fast.floor",
-            f.floor,
-            "0 to 1",
-        );
+        c.require((0.0..=1.0).contains(&f.floor), "fast.floor", f.floor, "0 to 1");
         c.beta("fast.beta1", f.beta1);
         c.beta("fast.beta2", f.beta2);
         c.positive("fast.eps", f.eps);
@@ -171,19 +158,13 @@ impl Config {
             t.micro_batch == 0 || t.batch.is_multiple_of(t.micro_batch),
             "train.micro_batch",
             t.micro_batch,
-            format!(
-                "0 (the whole batch) or a divisor of train.batch = {}",
-                t.batch
-            ),
+            format!("0 (the whole batch) or a divisor of train.batch = {}", t.batch),
         );
         c.require(
             t.seq_len <= self.model.max_seq_len,
             "train.seq_len",
             t.seq_len,
-            format!(
-                "0 (the longest) or at most model.max_seq_len = {}",
-                self.model.max_seq_len
-            ),
+            format!("0 (the longest) or at most model.max_seq_len = {}", self.model.max_seq_len),
         );
         c.require(
             i64::try_from(t.seed).is_ok(),

@@ -191,10 +191,7 @@ impl Loader {
         targets.clear();
         for &window in windows {
             if window >= self.windows() {
-                return Err(DataError::NoSuchWindow {
-                    window,
-                    windows: self.windows(),
-                });
+                return Err(DataError::NoSuchWindow { window, windows: self.windows() });
             }
             self.append(window, tokens, targets)?;
         }

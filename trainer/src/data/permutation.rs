@@ -86,9 +86,7 @@ mod tests {
     fn seeds_and_epochs_give_different_orders() {
         let order = |seed, epoch| {
             let permutation = Permutation::new(1000, seed, epoch);
-            (0..1000)
-                .map(|place| permutation.at(place))
-                .collect::<Vec<_>>()
+            (0..1000).map(|place| permutation.at(place)).collect::<Vec<_>>()
         };
         assert_ne!(order(1, 0), order(1, 1));
         assert_ne!(order(1, 0), order(2, 0));
@@ -101,9 +99,8 @@ mod tests {
     fn neighbours_are_spread_evenly() {
         // The mean distance of two random places among n is n / 3.
         let permutation = Permutation::new(10_000, 3, 0);
-        let distance: u64 = (0..9_999)
-            .map(|place| permutation.at(place).abs_diff(permutation.at(place + 1)))
-            .sum();
+        let distance: u64 =
+            (0..9_999).map(|place| permutation.at(place).abs_diff(permutation.at(place + 1))).sum();
         let mean = distance as f64 / 9_999.0;
         assert!((mean - 3333.0).abs() < 100.0, "{mean}");
     }

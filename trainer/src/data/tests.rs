@@ -12,9 +12,7 @@ fn corpus(split: &str, shards: &[Vec<u16>]) -> tempfile::TempDir {
     for (number, tokens) in shards.iter().enumerate() {
         write_shard(&dir.path().join(format!("{split}_{number:06}.bin")), tokens);
     }
-    TokenizerInfo::from(TokenizerKind::Bytes)
-        .write(dir.path())
-        .unwrap();
+    TokenizerInfo::from(TokenizerKind::Bytes).write(dir.path()).unwrap();
     dir
 }
 
@@ -28,9 +26,7 @@ fn write_shard(path: &Path, tokens: &[u16]) {
 
 /// Ids that give away their position: consecutive modulo 251, each shard from another start.
 fn numbered(shard: usize, len: usize) -> Vec<u16> {
-    (0..len)
-        .map(|token| ((token + 37 * shard) % 251) as u16)
-        .collect()
+    (0..len).map(|token| ((token + 37 * shard) % 251) as u16).collect()
 }
 
 fn open(dir: &Path, seq_len: usize) -> Result<Loader, DataError> {
@@ -104,19 +100,11 @@ fn targets_are_the_next_tokens() {
     let dir = corpus("train", &[numbered(0, 9)]);
     let loader = open(dir.path(), 4).unwrap();
     let (mut tokens, mut targets) = (Vec::new(), Vec::new());
-    loader
-        .read_windows(&[0, 1], &mut tokens, &mut targets)
-        .unwrap();
+    loader.read_windows(&[0, 1], &mut tokens, &mut targets).unwrap();
     assert_eq!(tokens, [0, 1, 2, 3, 4, 5, 6, 7]);
     assert_eq!(targets, [1, 2, 3, 4, 5, 6, 7, 8]);
     let beyond = loader.read_windows(&[2], &mut tokens, &mut targets);
-    assert!(matches!(
-        beyond,
-        Err(DataError::NoSuchWindow {
-            window: 2,
-            windows: 2
-        })
-    ));
+    assert!(matches!(beyond, Err(DataError::NoSuchWindow { window: 2, windows: 2 })));
 }
 
 #[test]
@@ -139,10 +127,7 @@ fn a_token_beyond_the_vocabulary_is_located() {
     let dir = corpus("train", &[numbered(1, 9), tokens]);
     let mut loader = open(dir.path(), 8).unwrap();
     let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-    let error = loader
-        .next_batch(6, &mut inputs, &mut targets)
-        .unwrap_err()
-        .to_string();
+    let error = loader.next_batch(6, &mut inputs, &mut targets).unwrap_err().to_string();
     assert!(error.contains("train_000001.bin"), "{error}");
     assert!(error.contains("300") && error.contains("17"), "{error}");
     assert_eq!(loader.position(), 0);
@@ -153,10 +138,7 @@ fn an_unusable_corpus_says_why() {
     let message = |result: Result<Loader, DataError>| result.unwrap_err().to_string();
     let dir = corpus("train", &[numbered(0, 8)]);
     let error = message(open(dir.path(), 8));
-    assert!(
-        error.contains("8 tokens") && error.contains("needs 9"),
-        "{error}"
-    );
+    assert!(error.contains("8 tokens") && error.contains("needs 9"), "{error}");
     assert!(matches!(open(dir.path(), 0), Err(DataError::NoLength)));
     let error = message(Loader::open(dir.path(), Split::Val, 4, 7, 256));
     assert!(error.contains("no val shard"), "{error}");
@@ -173,14 +155,8 @@ fn a_run_is_not_resumed_on_another_corpus() {
     let windows = loader.windows();
     let error = loader.resume("gpt2", windows, 3).unwrap_err().to_string();
     assert!(error.contains("bytes") && error.contains("gpt2"), "{error}");
-    let error = loader
-        .resume("bytes", windows + 1, 3)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("12 windows") && error.contains("had 13"),
-        "{error}"
-    );
+    let error = loader.resume("bytes", windows + 1, 3).unwrap_err().to_string();
+    assert!(error.contains("12 windows") && error.contains("had 13"), "{error}");
     assert_eq!(loader.position(), 0);
 }
 

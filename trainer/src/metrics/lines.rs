@@ -32,22 +32,13 @@ impl<T: Record> JsonLines<T> {
             cut(path, iteration)?;
         }
         let io = |source| failed("open", path, source);
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(io)?;
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(io)?;
         let len = file.metadata().map_err(io)?.len();
         Ok(Self::over(path, file, len))
     }
 
     pub(super) fn over(path: &Path, file: File, len: u64) -> Self {
-        Self {
-            path: path.to_owned(),
-            file,
-            len,
-            record: PhantomData,
-        }
+        Self { path: path.to_owned(), file, len, record: PhantomData }
     }
 
     /// Appends one line; it is with the operating system when this returns.
@@ -55,13 +46,11 @@ impl<T: Record> JsonLines<T> {
     /// # Errors
     /// Any I/O error; the file then still ends with the last whole line.
     pub fn append(&mut self, record: &T) -> Result<(), MetricsError> {
-        let written = serde_json::to_vec(record)
-            .map_err(io::Error::from)
-            .and_then(|mut line| {
-                line.push(b'\n');
-                self.file.write_all(&line)?;
-                Ok(line.len() as u64)
-            });
+        let written = serde_json::to_vec(record).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            self.file.write_all(&line)?;
+            Ok(line.len() as u64)
+        });
         match written {
             Ok(length) => {
                 self.len += length;
@@ -82,9 +71,7 @@ impl<T: Record> JsonLines<T> {
     /// # Errors
     /// Any I/O error.
     pub fn sync(&self) -> Result<(), MetricsError> {
-        self.file
-            .sync_data()
-            .map_err(|source| failed("sync", &self.path, source))
+        self.file.sync_data().map_err(|source| failed("sync", &self.path, source))
     }
 }
 
@@ -109,11 +96,7 @@ struct Stamp {
 fn cut(path: &Path, iteration: u64) -> Result<(), MetricsError> {
     let mut kept = 0;
     for_each_line(path, |line, stamp: Stamp| {
-        kept += if stamp.iteration < iteration {
-            line.len() as u64
-        } else {
-            0
-        };
+        kept += if stamp.iteration < iteration { line.len() as u64 } else { 0 };
         Ok(())
     })?;
     let io = |source| failed("shorten", path, source);
@@ -165,9 +148,5 @@ fn for_each_line<T: DeserializeOwned>(
 }
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> MetricsError {
-    MetricsError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    MetricsError::Io { action, path: path.to_owned(), source }
 }

@@ -123,8 +123,5 @@ fn null_is_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Err
 
 fn nulls_are_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
     let values = Vec::<Option<f64>>::deserialize(deserializer)?;
-    Ok(values
-        .into_iter()
-        .map(|value| value.unwrap_or(f64::NAN))
-        .collect())
+    Ok(values.into_iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }

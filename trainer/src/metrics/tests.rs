@@ -22,12 +22,7 @@ fn metrics(iteration: u64) -> Metrics {
 }
 
 fn timing(iteration: u64) -> Timing {
-    Timing {
-        iteration,
-        seconds: 0.5,
-        tokens_per_second: 4096.0,
-        rss_bytes: 1 << 30,
-    }
+    Timing { iteration, seconds: 0.5, tokens_per_second: 4096.0, rss_bytes: 1 << 30 }
 }
 
 fn file() -> (tempfile::TempDir, PathBuf) {
@@ -126,9 +121,6 @@ fn an_unwritable_place_is_a_typed_error() {
     if full.exists() {
         let file = fs::OpenOptions::new().append(true).open(full).unwrap();
         let mut log = JsonLines::<Timing>::over(full, file, 0);
-        assert!(matches!(
-            log.append(&timing(0)),
-            Err(MetricsError::Io { .. })
-        ));
+        assert!(matches!(log.append(&timing(0)), Err(MetricsError::Io { .. })));
     }
 }

@@ -41,12 +41,8 @@ pub fn record_suffix(
     let SuffixArgs { shape, latents, weights, scale } = args;
     let (d, rows) = (model.dim, shape.rows());
     let (mut t, mut b) = (Tape::new(), Bindings::new(weights));
-    let mut h = prefix_output(
-        &mut t,
-        &mut b,
-        (Slot::PrefixStream, Slot::PrefixStreamGradient),
-        rows * d,
-    );
+    let mut h =
+        prefix_output(&mut t, &mut b, (Slot::PrefixStream, Slot::PrefixStreamGradient), rows * d);
     for layer in 0..model.layers {
         if layer > 0 {
             h = self_attention(&mut t, &mut b, model, layout, shape, layer, h)?;

@@ -26,10 +26,8 @@ impl Fixture {
         };
         let bytes = read(&path)?;
         let json_path = path.with_extension("json");
-        let malformed = |path: &Path, detail: String| ParityError::Malformed {
-            path: path.to_owned(),
-            detail,
-        };
+        let malformed =
+            |path: &Path, detail: String| ParityError::Malformed { path: path.to_owned(), detail };
         let json = serde_json::from_slice(&read(&json_path)?)
             .map_err(|e| malformed(&json_path, format!("not JSON: {e}")))?;
         let mut keys: Vec<String> = SafeTensors::deserialize(&bytes)
@@ -62,11 +60,7 @@ impl Fixture {
         self.with(key, |_, shape, _| Ok(shape.to_vec()))
     }
 
-    fn with<T>(
-        &self,
-        key: &str,
-        f: impl FnOnce(Dtype, &[usize], &[u8]) -> Result<T>,
-    ) -> Result<T> {
+    fn with<T>(&self, key: &str, f: impl FnOnce(Dtype, &[usize], &[u8]) -> Result<T>) -> Result<T> {
         let file = SafeTensors::deserialize(&self.bytes)
             .map_err(|e| self.malformed(format!("not a safetensors file: {e}")))?;
         let view = file.tensor(key).map_err(|e| self.malformed(format!("tensor {key}: {e}")))?;

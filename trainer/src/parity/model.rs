@@ -247,8 +247,7 @@ impl<'a, 'b> Session<'a, 'b> {
             return self.checker.compare(&format!("{prefix}.logits"), &values);
         }
         let stride = self.fixture().count(&["spec", "logit_stride"])?.max(1);
-        let (seq, vocab) =
-            (self.trainer.workspace.shape.seq, self.trainer.config.model.vocab_size);
+        let (seq, vocab) = (self.trainer.workspace.shape.seq, self.trainer.config.model.vocab_size);
         let rows = values.chunks_exact(vocab).enumerate();
         let thinned: Vec<f32> = rows
             .filter(|(row, _)| row % seq % stride == 0)

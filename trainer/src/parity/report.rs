@@ -128,9 +128,7 @@ impl<'a> Checker<'a> {
         let is_input = |key: &str| {
             key.starts_with("in.") || key.contains(".in.") || key.starts_with("short.t")
         };
-        let is_result = |key: &&String| {
-            !is_input(key) || *key == "short.token_nll"
-        };
+        let is_result = |key: &&String| !is_input(key) || *key == "short.token_nll";
         let uncovered = self
             .fixture
             .keys()

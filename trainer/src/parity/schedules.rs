@@ -20,7 +20,8 @@ pub(super) fn check(checker: &mut Checker<'_>) -> Result<()> {
     released.slow.total = 60_000;
     let mut ramped = released.clone();
     ramped.fast.ramp = Ramp::On;
-    let fast = |steps, schedule_steps| FastConfig { steps, schedule_steps, ..released.fast.clone() };
+    let fast =
+        |steps, schedule_steps| FastConfig { steps, schedule_steps, ..released.fast.clone() };
     for (title, table) in tables {
         let of: Box<dyn Fn(u64) -> f64> = match title.as_str() {
             t if t.starts_with("slow_lr") => Box::new(|i| slow_lr(&released, i)),

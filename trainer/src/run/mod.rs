@@ -127,10 +127,7 @@ fn open_loader(options: &RunOptions, split: Split) -> Result<Loader> {
 }
 
 /// Validation data, unless none is wanted or there is none.
-fn open_validation(
-    options: &RunOptions,
-    observer: &mut dyn Observer,
-) -> Result<Option<Loader>> {
+fn open_validation(options: &RunOptions, observer: &mut dyn Observer) -> Result<Option<Loader>> {
     if options.config.train.validate_every == 0 {
         return Ok(None);
     }
@@ -238,8 +235,7 @@ impl Run<'_> {
         let Trainer { device, passes, workspace, .. } = &mut self.trainer;
         let apparatus = Apparatus { device: device.as_mut(), passes, workspace };
         let quiet = |_: usize| {};
-        let options =
-            evaluate::Options { fast_steps: None, context: None, stop, progress: &quiet };
+        let options = evaluate::Options { fast_steps: None, context: None, stop, progress: &quiet };
         let evaluation = match evaluate(apparatus, config, loader, &windows, &options) {
             // The iteration counts; its validation is left out.
             Err(Error::Interrupted) => return Ok(None),

@@ -15,11 +15,7 @@ pub(super) struct Lock {
 impl Lock {
     pub(super) fn take(paths: &RunPaths) -> Result<Self, RunDirError> {
         let path = paths.lock();
-        let failed = |source| RunDirError::Io {
-            action: "lock",
-            path: path.clone(),
-            source,
-        };
+        let failed = |source| RunDirError::Io { action: "lock", path: path.clone(), source };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)

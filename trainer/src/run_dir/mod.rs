@@ -137,10 +137,7 @@ impl RunDir {
         create_directory(root)?;
         let lock = Lock::take(&paths)?;
         if let Some(found) = traces_of_a_run(&paths) {
-            return Err(RunDirError::Occupied {
-                path: root.to_owned(),
-                found,
-            });
+            return Err(RunDirError::Occupied { path: root.to_owned(), found });
         }
         create_directory(&paths.checkpoints())?;
         Ok(Self { paths, _lock: lock })
@@ -153,10 +150,7 @@ impl RunDir {
     /// [`RunDirError::Io`] if it cannot be written.
     pub fn open(root: &Path) -> Result<Self, RunDirError> {
         let paths = RunPaths::new(root);
-        let no_run = |missing| RunDirError::NoRun {
-            path: root.to_owned(),
-            missing,
-        };
+        let no_run = |missing| RunDirError::NoRun { path: root.to_owned(), missing };
         if !root.is_dir() {
             return Err(no_run("the directory"));
         }
@@ -180,10 +174,7 @@ fn traces_of_a_run(paths: &RunPaths) -> Option<String> {
         return file.file_name()?.to_str().map(str::to_owned);
     }
     let first = fs::read_dir(paths.checkpoints()).ok()?.next()?.ok()?;
-    Some(format!(
-        "checkpoints/{}",
-        first.file_name().to_string_lossy()
-    ))
+    Some(format!("checkpoints/{}", first.file_name().to_string_lossy()))
 }
 
 fn create_directory(path: &Path) -> Result<(), RunDirError> {

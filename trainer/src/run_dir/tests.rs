@@ -21,14 +21,8 @@ fn a_second_training_is_refused_while_the_first_holds_the_directory() {
     let run = RunDir::create(dir.path()).unwrap();
     fs::write(run.paths().config(), "").unwrap();
     let error = message(RunDir::open(dir.path()));
-    assert!(
-        error.contains(&format!("process {}", std::process::id())),
-        "{error}"
-    );
-    assert!(matches!(
-        RunDir::create(dir.path()),
-        Err(RunDirError::Locked { .. })
-    ));
+    assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+    assert!(matches!(RunDir::create(dir.path()), Err(RunDirError::Locked { .. })));
     drop(run);
     RunDir::open(dir.path()).unwrap();
 }
@@ -41,10 +35,7 @@ fn a_directory_with_a_run_is_not_overwritten() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "").unwrap();
         let error = message(RunDir::create(dir.path()));
-        assert!(
-            error.contains(trace) && error.contains("--resume"),
-            "{error}"
-        );
+        assert!(error.contains(trace) && error.contains("--resume"), "{error}");
     }
 }
 

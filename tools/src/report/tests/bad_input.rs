@@ -20,13 +20,8 @@ fn nothing_from_a_file_becomes_markup() {
             ),
         ],
     );
-    let other = bench.run(
-        "other",
-        &[
-            ("metrics.jsonl", &metrics(0..3)),
-            ("config.toml", "a = 1\n"),
-        ],
-    );
+    let other =
+        bench.run("other", &[("metrics.jsonl", &metrics(0..3)), ("config.toml", "a = 1\n")]);
     for runs in [vec![run.clone()], vec![run, other]] {
         let (_, page) = bench.report(&runs);
         assert!(!page.contains("<script") && !page.contains("<img"));
@@ -79,12 +74,7 @@ fn empty_single_and_missing_values_make_a_page() {
         bench.report(&[run, other]);
     }
     let (summary, page) = bench.report(&[bench.run("r", &[("metrics.jsonl", "")])]);
-    assert!(
-        summary
-            .notes
-            .iter()
-            .any(|note| note.contains("no iteration yet"))
-    );
+    assert!(summary.notes.iter().any(|note| note.contains("no iteration yet")));
     assert!(!page.contains("<figure>"));
     let bound = "{\"iteration\":7,\"nll\":2,\"kl\":0.25}\n";
     let (summary, page) = bench.report(&[bench.run("r", &[("metrics.jsonl", bound)])]);
@@ -106,10 +96,7 @@ fn errors_name_file_and_line() {
     let bench = Bench::new();
     let good = "{\"iteration\":0}\n";
     for (line, message) in [
-        (
-            "{\"iteration\":\"x\"}\n",
-            "bad/metrics.jsonl:2:16: invalid type",
-        ),
+        ("{\"iteration\":\"x\"}\n", "bad/metrics.jsonl:2:16: invalid type"),
         ("{\"iteration\":1,\"nll\":\"x\"}\n", "expected f64"),
         ("{\"nll\":1}\n", "missing field `iteration`"),
         ("{\"iteration\":-1}\n", "expected u64"),

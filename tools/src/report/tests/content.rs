@@ -61,13 +61,7 @@ fn several_runs_are_overlaid_and_compared() {
         .replace("\"val_kl\":0.6", "\"val_kl\":0.4")
         .replace("\"val_bound\":2", "\"val_bound\":1");
     let runs = [
-        bench.run(
-            "a",
-            &[
-                ("metrics.jsonl", &metrics(0..41)),
-                ("config.toml", "seed = 1\nm = 2\n"),
-            ],
-        ),
+        bench.run("a", &[("metrics.jsonl", &metrics(0..41)), ("config.toml", "seed = 1\nm = 2\n")]),
         bench.run(
             "b",
             &[
@@ -87,10 +81,5 @@ fn several_runs_are_overlaid_and_compared() {
     assert!(page.contains("<tr><th>seed</th><td>1</td><td>9</td></tr>"));
     assert!(!page.contains("<th>m</th>"), "equal settings are listed");
     assert!(page.contains("Validation bound over training tokens"));
-    assert!(
-        summary
-            .notes
-            .iter()
-            .any(|note| note.starts_with("a: timing.jsonl is missing"))
-    );
+    assert!(summary.notes.iter().any(|note| note.starts_with("a: timing.jsonl is missing")));
 }

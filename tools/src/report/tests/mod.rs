@@ -18,9 +18,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-        }
+        Self { dir: tempfile::tempdir().unwrap() }
     }
 
     fn run(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {

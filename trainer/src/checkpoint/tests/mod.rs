@@ -8,12 +8,7 @@ use crate::config::{Layers, Preset};
 
 fn config() -> Config {
     let mut layers = Layers::preset(Preset::Tiny).unwrap();
-    for set in [
-        "model.dim=8",
-        "model.heads=2",
-        "model.latents=4",
-        "model.vocab_size=11",
-    ] {
+    for set in ["model.dim=8", "model.heads=2", "model.latents=4", "model.vocab_size=11"] {
         layers = layers.set(set).unwrap();
     }
     layers.finish(None).unwrap()
@@ -28,10 +23,7 @@ fn state(iteration: u64) -> State {
         optimizer_steps: iteration,
         seed: 1,
         tokenizer: "bytes".to_owned(),
-        best_validation: Some(BestValidation {
-            iteration: 3,
-            bound: 0.1 + 0.2,
-        }),
+        best_validation: Some(BestValidation { iteration: 3, bound: 0.1 + 0.2 }),
     }
 }
 
@@ -54,23 +46,14 @@ fn save_values(
 ) -> Result<PathBuf, CheckpointError> {
     let config = config();
     let lists = [salt, salt + 0.5, salt + 0.25].map(|salt| values(&config, salt));
-    let [weights, first, second] = lists
-        .each_ref()
-        .map(|list| list.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    let tensors = HostTensors {
-        weights: &weights,
-        first: &first,
-        second: &second,
-    };
+    let [weights, first, second] =
+        lists.each_ref().map(|list| list.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let tensors = HostTensors { weights: &weights, first: &first, second: &second };
     save(dir, &config, &state(iteration), &tensors, keep)
 }
 
 fn iterations(dir: &Path) -> Vec<u64> {
-    list(dir)
-        .unwrap()
-        .into_iter()
-        .map(|(iteration, _)| iteration)
-        .collect()
+    list(dir).unwrap().into_iter().map(|(iteration, _)| iteration).collect()
 }
 
 fn names(dir: &Path) -> Vec<String> {

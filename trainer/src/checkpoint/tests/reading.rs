@@ -18,61 +18,39 @@ fn files_that_do_not_fit_are_named() {
     };
     let swap = |from: &'static str, to: &'static str| {
         move |bytes: Vec<u8>| {
-            let at = bytes
-                .windows(from.len())
-                .position(|w| w == from.as_bytes())
-                .unwrap();
+            let at = bytes.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
             [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat()
         }
     };
     let cut = |bytes: Vec<u8>| bytes[..bytes.len() - 3].to_vec();
     let error = altered(MODEL, &cut);
-    assert!(
-        error.contains("cut short") && error.contains(MODEL),
-        "{error}"
-    );
+    assert!(error.contains("cut short") && error.contains(MODEL), "{error}");
     assert!(altered(OPTIMIZER, &|bytes| bytes[..5].to_vec()).contains("5 bytes"));
     assert!(altered(OPTIMIZER, &|_| Vec::new()).contains("0 bytes"));
     let error = altered(CONFIG, &cut);
     assert!(error.contains(CONFIG) && error.contains("line"), "{error}");
     assert!(altered(CONFIG, &swap("\"layers\": 2", "\"layers\": 0")).contains("model.layers"));
     assert!(altered(STATE, &swap("\"format\": 1", "\"format\": 2")).contains("format 2"));
-    let renamed = altered(
-        MODEL,
-        &swap("layers.1.ffn_norm.weight", "layers.1.fff_norm.weight"),
-    );
-    assert!(
-        renamed.contains("no tensor `layers.1.ffn_norm.weight`"),
-        "{renamed}"
-    );
+    let renamed = altered(MODEL, &swap("layers.1.ffn_norm.weight", "layers.1.fff_norm.weight"));
+    assert!(renamed.contains("no tensor `layers.1.ffn_norm.weight`"), "{renamed}");
     let reshaped = altered(MODEL, &swap("[11,8]", "[8,11]"));
     assert!(reshaped.contains("[8, 11], expected [11, 8]"), "{reshaped}");
     let retyped = altered(OPTIMIZER, &swap("F32", "I32"));
     assert!(retyped.contains("is I32, expected F32"), "{retyped}");
     let grown = altered(CONFIG, &swap("\"layers\": 2", "\"layers\": 1"));
-    assert!(
-        grown.contains(MODEL) && grown.contains("layers.1"),
-        "{grown}"
-    );
+    assert!(grown.contains(MODEL) && grown.contains("layers.1"), "{grown}");
     let infinite = altered(MODEL, &|mut bytes| {
         let end = bytes.len();
         bytes[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
         bytes
     });
-    assert!(
-        infinite.contains("element 7 of tensor `norm.weight` is inf"),
-        "{infinite}"
-    );
+    assert!(infinite.contains("element 7 of tensor `norm.weight` is inf"), "{infinite}");
 
     fs::remove_file(path.join(OPTIMIZER)).unwrap();
     assert!(message(open()).contains("optimizer.safetensors is missing"));
     let model = Checkpoint::open(&path, Purpose::Inference).unwrap();
     let (mut first, mut second) = (vec![0.0; 8], vec![0.0; 8]);
-    assert!(
-        model
-            .read_moments("norm.weight", &mut first, &mut second)
-            .is_err()
-    );
+    assert!(model.read_moments("norm.weight", &mut first, &mut second).is_err());
     model.read_weight("norm.weight", &mut first).unwrap();
     assert!(message(model.read_weight("norm.weight", &mut first[..3])).contains("3 were offered"));
 }
@@ -82,18 +60,9 @@ fn released(dir: &Path, tied: &[(&str, f32)]) -> PathBuf {
     let path = dir.join("released.safetensors");
     let mut shapes = config().parameter_shapes();
     let (_, shape) = shapes.remove(0);
-    let mut all: Vec<_> = shapes
-        .into_iter()
-        .map(|(name, shape)| (name, shape, 1.0))
-        .collect();
-    all.extend(
-        tied.iter()
-            .map(|(name, value)| (name.to_string(), shape.clone(), *value)),
-    );
-    let shapes: Vec<_> = all
-        .iter()
-        .map(|(name, shape, _)| (name.clone(), shape.clone()))
-        .collect();
+    let mut all: Vec<_> = shapes.into_iter().map(|(name, shape)| (name, shape, 1.0)).collect();
+    all.extend(tied.iter().map(|(name, value)| (name.to_string(), shape.clone(), *value)));
+    let shapes: Vec<_> = all.iter().map(|(name, shape, _)| (name.clone(), shape.clone())).collect();
     tensor_writer::write(&path, &shapes, |place| {
         Ok(vec![all[place].2; all[place].1.iter().product()].into())
     })
@@ -106,11 +75,8 @@ fn released_weights_load_under_either_name_of_the_tied_matrix() {
     let dir = TempDir::new().unwrap();
     let (embedding, output) = ("tok_embeddings.weight", "output.weight");
     let mut matrix = vec![0.0; 88];
-    for tied in [
-        vec![(embedding, 3.0)],
-        vec![(output, 3.0)],
-        vec![(embedding, 3.0), (output, 3.0)],
-    ] {
+    for tied in [vec![(embedding, 3.0)], vec![(output, 3.0)], vec![(embedding, 3.0), (output, 3.0)]]
+    {
         let weights = Weights::open(&released(dir.path(), &tied), &config()).unwrap();
         weights.read(embedding, &mut matrix).unwrap();
         assert_eq!(matrix, [3.0; 88]);

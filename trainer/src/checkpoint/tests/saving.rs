@@ -20,12 +20,8 @@ fn what_is_saved_is_loaded() {
 #[test]
 fn the_same_state_gives_the_same_bytes() {
     let (one, two) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let one = save_values(one.path(), 10, 1.0, 0)
-        .map(|path| (one, path))
-        .unwrap();
-    let two = save_values(two.path(), 10, 1.0, 0)
-        .map(|path| (two, path))
-        .unwrap();
+    let one = save_values(one.path(), 10, 1.0, 0).map(|path| (one, path)).unwrap();
+    let two = save_values(two.path(), 10, 1.0, 0).map(|path| (two, path)).unwrap();
     for file in [CONFIG, MODEL, OPTIMIZER, STATE] {
         assert_eq!(
             fs::read(one.1.join(file)).unwrap(),
@@ -94,11 +90,7 @@ fn nothing_to_resume_is_not_an_error() {
     fs::write(dir.path().join("iter_00000001"), "a file").unwrap();
     fs::create_dir(dir.path().join("iter_one")).unwrap();
     assert!(latest(dir.path(), Purpose::Training).unwrap().is_none());
-    assert!(
-        latest(&dir.path().join("no"), Purpose::Training)
-            .unwrap()
-            .is_none()
-    );
+    assert!(latest(&dir.path().join("no"), Purpose::Training).unwrap().is_none());
 }
 
 #[test]
@@ -112,11 +104,7 @@ fn a_damaged_newest_checkpoint_is_reported_with_the_previous_whole_one() {
         fs::write(state, "{\"format\":").unwrap();
     }
     let error = message(latest(dir.path(), Purpose::Training));
-    for part in [
-        "iter_00000003 is damaged",
-        "state.json",
-        "iter_00000001 is whole",
-    ] {
+    for part in ["iter_00000003 is damaged", "state.json", "iter_00000001 is whole"] {
         assert!(error.contains(part), "{error}");
     }
     fs::remove_dir_all(dir.path().join("iter_00000001")).unwrap();
@@ -147,14 +135,8 @@ fn a_failed_save_leaves_what_there_was() {
     let dir = TempDir::new().unwrap();
     save_values(dir.path(), 10, 1.0, 1).unwrap();
     for (case, expected) in [
-        (
-            0,
-            "v.layers.0.attention.wv.weight` to save it: the device is lost",
-        ),
-        (
-            1,
-            "element 5 of tensor `layers.0.attention.wk.weight` is NaN",
-        ),
+        (0, "v.layers.0.attention.wv.weight` to save it: the device is lost"),
+        (1, "element 5 of tensor `layers.0.attention.wk.weight` is NaN"),
         (2, "`m.layers.0.attention.wq.weight` has 64 elements, but 7"),
     ] {
         let error = message(save(dir.path(), &config(), &state(20), &Failing(case), 1));

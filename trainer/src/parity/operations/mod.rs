@@ -179,12 +179,7 @@ impl Case<'_, '_> {
         let gate_up = self.device.alloc_from(&packed)?;
         let d_out = self.input("dy")?;
         let (out, d_gate_up) = (self.output(rows * width)?, self.output(packed.len())?);
-        self.device.swiglu_forward(&SwigluForward {
-            gate_up: &gate_up,
-            out: &out,
-            rows,
-            width,
-        })?;
+        self.device.swiglu_forward(&SwigluForward { gate_up: &gate_up, out: &out, rows, width })?;
         self.device.swiglu_backward(&SwigluBackward {
             gate_up: &gate_up,
             d_out: &d_out,
@@ -229,15 +224,14 @@ impl Case<'_, '_> {
             inner,
             outer,
         };
-        let to_weight =
-            |d_out, x, d_weight, inner, outer| LinearBackwardWeight {
-                d_out,
-                x,
-                d_weight,
-                rows,
-                inner,
-                outer,
-            };
+        let to_weight = |d_out, x, d_weight, inner, outer| LinearBackwardWeight {
+            d_out,
+            x,
+            d_weight,
+            rows,
+            inner,
+            outer,
+        };
         device.linear_backward_weight(&to_weight(&d_y, &s, &d_down, width, dim))?;
         device.linear_backward_input(&to_input(&d_y, &down, &d_s, width, dim))?;
         device.swiglu_backward(&SwigluBackward {
