@@ -154,7 +154,7 @@ fn resuming_longer_keeps_the_schedule_and_compares_only_what_matters() {
     let longer = preset(Preset::Tiny)
         .set("train.iterations=123456")
         .unwrap()
-        .set("train.micro_batch=8")
+        .set(&format!("train.micro_batch={}", stored.train.batch))
         .unwrap()
         .finish(Some(&stored))
         .unwrap();
