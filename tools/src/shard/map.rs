@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use memmap2::{Advice, Mmap};
+use memmap2::{Advice, Mmap, UncheckedAdvice};
 use rayon::prelude::*;
 
 use super::header::{self, ShardFormat};
@@ -87,6 +87,15 @@ impl Shard {
         // A map begins on a page and the header has an even number of bytes, so the
         // cast cannot fail; the size was checked when it was opened.
         bytemuck::try_cast_slice(&self.map[self.format.tokens_at()..]).unwrap_or_default()
+    }
+
+    /// Says that no token will be read again soon. The pages stay in the kernel's cache but leave
+    /// the resident size of the process, which would otherwise grow to that of the corpus. All of
+    /// them, because reading one token maps pages around its own too.
+    pub fn release(&self) {
+        // SAFETY: the map is of a file, read-only and shared: whoever reads it again, through this
+        // value or a slice of it, finds the file's content.
+        let _ = unsafe { self.map.unchecked_advise(UncheckedAdvice::DontNeed) };
     }
 
     /// Number of tokens.

@@ -218,6 +218,7 @@ impl Loader {
         }
         tokens.extend(ids[..self.seq_len].iter().map(|&id| i32::from(id)));
         targets.extend(ids[1..].iter().map(|&id| i32::from(id)));
+        shard.release();
         Ok(())
     }
 }

@@ -1,9 +1,8 @@
 //! Training text: fixed-length windows of memory-mapped shards, in an order that needs no table.
 //!
-//! The shards' pages are clean and shared: they count in the resident size of the process, but the
-//! kernel takes them back whenever it needs the memory, so a resident size that grows to the size
-//! of the corpus is not a leak. The kernel is told that access is random, which keeps it from
-//! reading ahead what the next window will not use.
+//! The shards' pages are clean and shared. The kernel is told that access is random, which keeps it
+//! from reading ahead what the next window will not use, and that a window just read will not be
+//! read again soon, which keeps the resident size from growing to that of the corpus.
 
 mod error;
 mod loader;

@@ -81,8 +81,7 @@ pub struct Timing {
     /// Training tokens per second of wall time.
     #[serde(deserialize_with = "null_is_nan")]
     pub tokens_per_second: f64,
-    /// Resident memory of the process in bytes. Pages of the memory-mapped shards count in it
-    /// although the kernel takes them back at will.
+    /// Resident memory of the process in bytes.
     pub rss_bytes: u64,
 }
 
