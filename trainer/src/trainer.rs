@@ -240,3 +240,6 @@ impl Totals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,3 +86,13 @@ pub enum DataError {
         windows: u64,
     },
 }
+
+impl DataError {
+    /// Whether a corpus merely lacks this split, or has too little of it for one window.
+    pub(crate) fn is_absent_split(&self) -> bool {
+        matches!(
+            self,
+            DataError::TooShort { .. } | DataError::Shards(ltm_tools::Error::NoShards { .. })
+        )
+    }
+}

@@ -16,8 +16,8 @@ use ltm_engine::DeviceKind;
 
 use crate::checkpoint::{self, BestValidation, State};
 use crate::config::{Config, Layers};
-use crate::data::{DataError, Loader, Split};
-use crate::evaluate::{self, Apparatus, evaluate};
+use crate::data::{Loader, Split};
+use crate::evaluate;
 use crate::generate::Generator;
 use crate::metrics::{Metrics, Timing, Validation};
 use crate::run_dir::{RunDir, RunPaths};
@@ -232,11 +232,9 @@ impl Run<'_> {
         let Some(loader) = &self.validation else { return Ok(None) };
         let config = &self.options.config;
         let windows = loader.fixed_windows(config.train.validation_sequences);
-        let Trainer { device, passes, workspace, .. } = &mut self.trainer;
-        let apparatus = Apparatus { device: device.as_mut(), passes, workspace };
         let quiet = |_: usize| {};
         let options = evaluate::Options { fast_steps: None, context: None, stop, progress: &quiet };
-        let evaluation = match evaluate(apparatus, config, loader, &windows, &options) {
+        let evaluation = match evaluate::validate(&mut self.trainer, loader, &windows, &options) {
             // The iteration counts; its validation is left out.
             Err(Error::Interrupted) => return Ok(None),
             Err(Error::Evaluate(source)) => return Err(Error::Validation { iteration, source }),
@@ -321,15 +319,5 @@ fn metrics(
         fast_nll: report.fast_nll.clone(),
         fast_kl: report.fast_kl.clone(),
         validation,
-    }
-}
-
-impl DataError {
-    /// Whether a corpus merely lacks this split, or has too little of it for one window.
-    fn is_absent_split(&self) -> bool {
-        matches!(
-            self,
-            DataError::TooShort { .. } | DataError::Shards(ltm_tools::Error::NoShards { .. })
-        )
     }
 }
