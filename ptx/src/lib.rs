@@ -1,13 +1,7 @@
-//! Entry points of the GPU kernels. See README.md.
+//! The kernels of the GPU backend, how they are launched, and a virtual GPU that runs them.
+//! See README.md.
 
-/// One kernel: its name in the PTX and the module that holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntryPoint {
-    /// `{operation}_{forward|backward}_{f32|bf16}`.
-    pub name: &'static str,
-    /// Name of the compiled module, without its extension.
-    pub module: &'static str,
-}
+pub mod launch;
+pub mod vm;
 
-/// Every kernel of this version.
-pub const ENTRY_POINTS: &[EntryPoint] = &[];
+pub use launch::{Arg, EntryPoint, Launch, Module, Storage, entry_points};

@@ -1,0 +1,6 @@
+//! Launches of `kernels/add.cu`.
+
+use super::EntryPoint;
+
+/// Entry points of this operation.
+pub const ENTRY_POINTS: &[EntryPoint] = &[];

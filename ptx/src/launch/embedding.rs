@@ -1,0 +1,6 @@
+//! Launches of `kernels/embedding.cu`.
+
+use super::EntryPoint;
+
+/// Entry points of this operation.
+pub const ENTRY_POINTS: &[EntryPoint] = &[];
