@@ -2,9 +2,8 @@
 
 use std::fmt::Display;
 
-use ltm_engine::{Buffer, DType, Device, Result};
+use ltm_engine::{Buffer, DType, Device, Result, bf16};
 
-use crate::rounding::from_bf16;
 use crate::{Derivative, Format, Inputs, Rounding};
 
 /// Contents of an argument.
@@ -12,8 +11,8 @@ use crate::{Derivative, Format, Inputs, Rounding};
 pub enum Data {
     /// Numbers.
     F32(Vec<f32>),
-    /// Numbers in bfloat16, by their bits.
-    BF16(Vec<u16>),
+    /// Numbers in bfloat16.
+    BF16(Vec<bf16>),
     /// Sums and norms.
     F64(Vec<f64>),
     /// Tokens and indices.
@@ -50,7 +49,7 @@ impl Data {
     pub fn widened(&self) -> Vec<f64> {
         match self {
             Data::F32(x) => crate::numbers::widen(x),
-            Data::BF16(x) => x.iter().map(|&x| from_bf16(x) as f64).collect(),
+            Data::BF16(x) => x.iter().map(|x| x.to_f64()).collect(),
             Data::F64(x) => x.clone(),
             Data::I32(x) => x.iter().map(|&x| x as f64).collect(),
         }
@@ -72,7 +71,7 @@ impl Data {
         let eights = bytes.as_chunks::<8>().0;
         match dtype {
             DType::F32 => Data::F32(fours.iter().map(|&b| f32::from_ne_bytes(b)).collect()),
-            DType::BF16 => Data::BF16(twos.iter().map(|&b| u16::from_ne_bytes(b)).collect()),
+            DType::BF16 => Data::BF16(twos.iter().map(|&b| bf16::from_ne_bytes(b)).collect()),
             DType::F64 => Data::F64(eights.iter().map(|&b| f64::from_ne_bytes(b)).collect()),
             DType::I32 => Data::I32(fours.iter().map(|&b| i32::from_ne_bytes(b)).collect()),
         }

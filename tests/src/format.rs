@@ -2,9 +2,8 @@
 
 use std::fmt::Display;
 
-use ltm_engine::DType;
+use ltm_engine::{DType, bf16};
 
-use crate::rounding::{bf16_bits, from_bf16};
 use crate::{Arg, Data, Role};
 
 /// Storage type of activations and weights, and whether they are small integers, whose products
@@ -40,7 +39,7 @@ impl Format {
     pub fn stored(self, values: Vec<f32>) -> Vec<f32> {
         let values = self.single(values);
         match self.storage {
-            DType::BF16 => values.into_iter().map(|x| from_bf16(bf16_bits(x))).collect(),
+            DType::BF16 => values.into_iter().map(|x| bf16::from_f32(x).to_f32()).collect(),
             _ => values,
         }
     }
@@ -48,7 +47,7 @@ impl Format {
     fn arg(self, name: &'static str, values: Vec<f32>, role: Role) -> Arg {
         let values = self.single(values);
         let data = match self.storage {
-            DType::BF16 => Data::BF16(values.into_iter().map(bf16_bits).collect()),
+            DType::BF16 => Data::BF16(values.into_iter().map(bf16::from_f32).collect()),
             _ => Data::F32(values),
         };
         Arg { name, data, role }

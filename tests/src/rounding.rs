@@ -1,18 +1,6 @@
-//! bfloat16, and where a framework that computes in it rounds.
+//! Where a framework that computes in bfloat16 rounds.
 
-/// Bits of the nearest bfloat16, ties to even.
-pub fn bf16_bits(x: f32) -> u16 {
-    let bits = x.to_bits();
-    if x.is_nan() {
-        return (bits >> 16) as u16 | 0x40;
-    }
-    ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16) as u16
-}
-
-/// The number that bits of bfloat16 stand for.
-pub fn from_bf16(bits: u16) -> f32 {
-    f32::from_bits((bits as u32) << 16)
-}
+use ltm_engine::bf16;
 
 /// What happens to an intermediate result that a framework would write to memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +16,8 @@ impl Rounding {
     pub fn of(self, x: f64) -> f64 {
         match self {
             Rounding::Exact => x,
-            Rounding::Bf16 => from_bf16(bf16_bits(x as f32)) as f64,
+            // Through f32, as an accumulator is.
+            Rounding::Bf16 => bf16::from_f32(x as f32).to_f64(),
         }
     }
 

@@ -145,10 +145,6 @@ impl Case for Backward {
         let value = move |at: &[Vec<f64>]| {
             dot(&latent_attention::forward(&at[0], &at[1], s, Rounding::Exact), &d_out)
         };
-        Some(Derivative {
-            at: vec![q, kv],
-            value: Box::new(value),
-            gradients: vec![d_q, d_kv],
-        })
+        Some(Derivative { at: vec![q, kv], value: Box::new(value), gradients: vec![d_q, d_kv] })
     }
 }

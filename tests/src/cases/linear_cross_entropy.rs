@@ -49,7 +49,8 @@ impl Loss {
         matches!(self.wanted, Wanted::Hidden | Wanted::Both)
     }
 
-    fn wants_weight(&self) -> bool {
+    /// Whether the gradient of the weights is asked for.
+    pub fn wants_weight(&self) -> bool {
         matches!(self.wanted, Wanted::Weight | Wanted::Both)
     }
 

@@ -20,10 +20,7 @@ fn latents(
 ) -> [Vec<Vec<f64>>; 2] {
     let row = |m: usize, part: usize| &kv[at(s, b, m, part, h)..][..s.head_dim];
     let turned = |m| rounding.all(rotated(row(m, 0), position(s, m), s.theta));
-    [
-        (0..s.latents).map(turned).collect(),
-        (0..s.latents).map(|m| row(m, 1).to_vec()).collect(),
-    ]
+    [(0..s.latents).map(turned).collect(), (0..s.latents).map(|m| row(m, 1).to_vec()).collect()]
 }
 
 fn position(s: &LatentAttentionShape, latent: usize) -> f64 {
@@ -45,12 +42,7 @@ fn borrowed(rows: &[Vec<f64>]) -> Vec<&[f64]> {
 }
 
 /// The result `[batch, seq, heads, d]`. Rounds as window attention does.
-pub fn forward(
-    q: &[f64],
-    kv: &[f64],
-    s: &LatentAttentionShape,
-    rounding: Rounding,
-) -> Vec<f64> {
+pub fn forward(q: &[f64], kv: &[f64], s: &LatentAttentionShape, rounding: Rounding) -> Vec<f64> {
     let mut out = vec![0.0; q.len()];
     for b in 0..s.batch {
         for h in 0..s.heads {

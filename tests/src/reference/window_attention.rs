@@ -35,11 +35,7 @@ fn borrowed(rows: &[Vec<f64>]) -> Vec<&[f64]> {
 
 /// The result `[batch, seq, heads, d]` and the log denominators `[batch, heads, seq]`. Rotated
 /// queries and keys, and the weights, are rounded.
-pub fn forward(
-    qkv: &[f64],
-    s: &WindowAttentionShape,
-    rounding: Rounding,
-) -> (Vec<f64>, Vec<f64>) {
+pub fn forward(qkv: &[f64], s: &WindowAttentionShape, rounding: Rounding) -> (Vec<f64>, Vec<f64>) {
     let mut out = vec![0.0; s.rows() * s.width()];
     let mut logsumexp = Vec::new();
     for b in 0..s.batch {
