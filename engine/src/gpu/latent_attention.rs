@@ -2,8 +2,8 @@
 
 use ltm_ptx::launch::latent_attention as kernels;
 
-use super::window_attention::{bytes, grid, head_width};
-use super::{Driver, Gpu, Rope, extent, optional, pointer, scratch, storage};
+use super::window_attention::{SLOT, bytes, grid, head_width};
+use super::{Driver, Gpu, Rope, extent, optional, pointer, storage};
 use crate::Result;
 use crate::ops::{LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape};
 
@@ -74,7 +74,7 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionBackward<'_>)
         d_q: optional(gpu.id, OP, args.d_q)?,
         accumulate_q: args.accumulate_q,
         d_kv: pointer(gpu.id, OP, args.d_kv)?,
-        partial: gpu.scratch(scratch::LATENT_ATTENTION, partial)?,
+        partial: gpu.scratch(SLOT, partial)?,
         cos: tokens.cos,
         sin: tokens.sin,
         latent_cos: latents.cos,

@@ -1,13 +1,16 @@
 //! Causal sliding-window attention.
 
-use ltm_ptx::HeadWidth;
+use ltm_ptx::launch::HeadWidth;
 use ltm_ptx::launch::window_attention as kernels;
 
-use super::{Driver, Gpu, extent, pointer, scratch, storage};
+use super::{Driver, Gpu, extent, pointer, storage};
 use crate::ops::{
     WindowAttentionBackward, WindowAttentionDecode, WindowAttentionForward, WindowAttentionShape,
 };
 use crate::{Error, Result};
+
+/// Scratch of the attentions. Launches run one after the other, so one slot serves.
+pub(super) const SLOT: usize = 0;
 
 /// The head size as the attention kernels take it.
 pub(super) fn head_width(op: &'static str, head_dim: usize) -> Result<HeadWidth> {
@@ -81,7 +84,7 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &WindowAttentionBackward<'_>)
         logsumexp: pointer(gpu.id, OP, args.logsumexp)?,
         d_out: pointer(gpu.id, OP, args.d_out)?,
         d_qkv: pointer(gpu.id, OP, args.d_qkv)?,
-        delta: gpu.scratch(scratch::WINDOW_ATTENTION, delta)?,
+        delta: gpu.scratch(SLOT, delta)?,
         cos: rope.cos,
         sin: rope.sin,
         shape,
