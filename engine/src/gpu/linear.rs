@@ -44,10 +44,7 @@ pub fn backward_input<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardInput<'_
     }
 }
 
-pub fn backward_weight<D: Driver>(
-    gpu: &mut Gpu<D>,
-    args: &LinearBackwardWeight<'_>,
-) -> Result<()> {
+pub fn backward_weight<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardWeight<'_>) -> Result<()> {
     const OP: &str = "linear_backward_weight";
     let storage = storage(OP, "d_out", args.d_out)?;
     let launch = linear::LinearBackwardWeight {

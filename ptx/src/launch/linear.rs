@@ -65,8 +65,8 @@ const VECTOR_FEATURES: u32 = 4;
 /// Large tiles below which a result is cut into small ones. About the number of processors of
 /// today's GPUs: with fewer tiles most of them would idle, and the exact number matters little.
 const FEW_TILES: u64 = 128;
-/// Tiles times cuts that a weight gradient is cut up to.
-const ENOUGH_BLOCKS: u64 = 256;
+/// Blocks up to which a sum is cut, where its result alone makes too few.
+pub(super) const ENOUGH_BLOCKS: u64 = 256;
 /// Rows below which a cut of the rows does not pay.
 const SHORTEST_CUT: u32 = 256;
 /// Numbers of one block of the combine kernel, one per thread.
@@ -262,23 +262,22 @@ impl LinearBackwardWeight {
             Arg::U32(cut_rows),
         ];
         let product = self.choice(storage).launch(outer, inner, cuts, args);
-        let combine = product.as_ref().filter(|_| cuts > 1).map(|_| {
-            let count = outer as u64 * inner as u64;
-            // Cuts are only made of results with fewer tiles than ENOUGH_BLOCKS.
-            let blocks = count.div_ceil(COMBINE_THREADS as u64) as u32;
-            Launch {
-                entry: COMBINE,
-                grid: [blocks, 1, 1],
-                block: [COMBINE_THREADS, 1, 1],
-                shared_bytes: 0,
-                args: vec![
-                    Arg::Pointer(scratch),
-                    Arg::Pointer(d_weight),
-                    Arg::U64(count),
-                    Arg::U32(cuts),
-                ],
-            }
-        });
+        let combine = product.is_some() && cuts > 1;
+        let combine = combine.then(|| add_cuts(scratch, d_weight, outer, inner, cuts));
         product.into_iter().chain(combine).collect()
+    }
+}
+
+/// `sum += cuts[0] + cuts[1] + ...`, in that order: f32 matrices `outer x inner`, neither 0.
+pub(super) fn add_cuts(partials: u64, sum: u64, outer: u32, inner: u32, cuts: u32) -> Launch {
+    let count = outer as u64 * inner as u64;
+    // A matrix that is cut has few tiles: see ENOUGH_BLOCKS.
+    let blocks = u32::try_from(count.div_ceil(COMBINE_THREADS as u64)).unwrap_or(u32::MAX);
+    Launch {
+        entry: COMBINE,
+        grid: [blocks, 1, 1],
+        block: [COMBINE_THREADS, 1, 1],
+        shared_bytes: 0,
+        args: vec![Arg::Pointer(partials), Arg::Pointer(sum), Arg::U64(count), Arg::U32(cuts)],
     }
 }
