@@ -134,3 +134,14 @@ pub fn entry_points() -> impl Iterator<Item = &'static EntryPoint> {
     .into_iter()
     .flatten()
 }
+
+/// The compiled modules of this version.
+pub fn modules() -> impl Iterator<Item = &'static Module> {
+    const MODULES: &[Module] = &[];
+    MODULES.iter()
+}
+
+/// The compiled module of this name.
+pub fn module(name: &str) -> Option<&'static Module> {
+    modules().find(|module| module.name == name)
+}

@@ -3,4 +3,11 @@
 pub mod access;
 pub mod ast;
 pub mod counters;
+mod device;
+mod error;
 pub mod fault;
+mod program;
+
+pub use device::{Config, VirtualGpu};
+pub use error::{FaultReport, Place, VmError};
+pub use program::Program;

@@ -22,7 +22,7 @@ fn config() -> Config {
 
 /// Weights far from their initial values, so that every part of the decoder matters.
 fn parameters(device: &mut Cpu, config: &Config) -> Parameters {
-    let parameters = Parameters::zeroed(device, &config.model, false).unwrap();
+    let parameters = Parameters::zeroed(device, &config.model, (config.storage(), false)).unwrap();
     device
         .normal(&Normal {
             out: &parameters.values,
