@@ -140,7 +140,12 @@ pub fn entry_points() -> impl Iterator<Item = &'static EntryPoint> {
 
 /// The compiled modules of this version.
 pub fn modules() -> impl Iterator<Item = &'static Module> {
-    const MODULES: &[Module] = &[];
+    const MODULES: &[Module] = &[
+        latent_attention::MODULE,
+        linear::MODULE,
+        linear_cross_entropy::MODULE,
+        window_attention::MODULE,
+    ];
     MODULES.iter()
 }
 
