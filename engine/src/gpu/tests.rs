@@ -8,7 +8,7 @@ use ltm_ptx::{Launch, Storage};
 use super::{Driver, Gpu, Release, extent, optional, pointer, storage};
 use crate::cpu::Cpu;
 use crate::rope::RopeTable;
-use crate::{DType, Device, DeviceExt, Error, Result, bf16};
+use crate::{Buffer, DType, Device, DeviceExt, Error, Result, bf16};
 
 /// Blocks by address.
 type Blocks = Arc<Mutex<BTreeMap<u64, Vec<u8>>>>;
@@ -110,7 +110,7 @@ fn arguments_become_addresses_and_types() {
     let (mut gpu, _) = gpu();
     let (mut other, _) = self::gpu();
     let a = gpu.alloc(DType::BF16, 8).unwrap();
-    let at = |buffer| pointer(gpu.id, "op", buffer);
+    let at = |buffer: &Buffer| pointer(gpu.id, "op", buffer);
     assert_eq!(at(&a).unwrap() + 6, at(&a.slice(3..8).unwrap()).unwrap());
     assert_eq!(optional(gpu.id, "op", None).unwrap(), 0);
     assert_eq!(optional(gpu.id, "op", Some(&a)).unwrap(), at(&a).unwrap());
@@ -146,9 +146,8 @@ fn angles_are_those_of_the_reference() {
         let table = RopeTable::new(positions, head_dim, 10_000.0);
         let half = head_dim / 2;
         for (at, skip) in [(rope.cos, 0), (rope.sin, 1)] {
-            let mut bytes = vec![0; count * half * 4];
-            gpu.driver().download(at, &mut bytes).unwrap();
-            let values: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
+            let mut values = vec![0.0f32; count * half];
+            gpu.driver().download(at, bytemuck::cast_slice_mut(&mut values)).unwrap();
             for row in 0..count {
                 let (cos, sin) = table.row(row);
                 let both = [cos, sin][skip];
