@@ -20,6 +20,8 @@ mod ropes;
 mod sample;
 mod scratch;
 mod swiglu;
+#[cfg(test)]
+mod tests;
 mod vm;
 mod window_attention;
 
