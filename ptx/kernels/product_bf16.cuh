@@ -14,7 +14,7 @@
 
 enum { kInnerTile = 32, kStages = 3 };
 
-// A tile of EXTENT by 32 numbers of one operand.
+// The layout of a tile of EXTENT by 32 numbers of one operand.
 template <int EXTENT, bool INNER_CONTIGUOUS>
 struct OperandTile {
     enum {
@@ -27,36 +27,6 @@ struct OperandTile {
     static __device__ __forceinline__ unsigned offset(unsigned row, unsigned unit) {
         unsigned swizzle = INNER_CONTIGUOUS ? (row >> 1) & 3 : row & 7;
         return row * (kColumns * 2) + ((unit ^ swizzle) << 4);
-    }
-
-    // Brings in rows first.. of `extent` and inner indices inner.. below `inner_end`, zeros
-    // beyond. ALIGNED: rows start on 16 bytes and both bounds are multiples of 8.
-    template <int THREADS, bool ALIGNED>
-    static __device__ __forceinline__ void load(unsigned char* tile, const bf16* source, size_t stride,
-                                                unsigned first, unsigned extent, unsigned inner,
-                                                unsigned inner_end) {
-        unsigned row0 = INNER_CONTIGUOUS ? first : inner, rows = INNER_CONTIGUOUS ? extent : inner_end;
-        unsigned col0 = INNER_CONTIGUOUS ? inner : first, cols = INNER_CONTIGUOUS ? inner_end : extent;
-        if (ALIGNED) {
-            unsigned shared = shared_address(tile);
-#pragma unroll
-            for (unsigned i = 0; i < kBytes / 16 / THREADS; i++) {
-                unsigned at = threadIdx.x + i * THREADS;
-                unsigned row = at / kUnits, unit = at % kUnits;
-                bool inside = row0 + row < rows && col0 + unit * 8 < cols;
-                const bf16* from = source + (row0 + row) * stride + (col0 + unit * 8);
-                copy_async_16(shared + offset(row, unit), inside ? from : source, inside ? 16 : 0);
-            }
-        } else {
-#pragma unroll 4
-            for (unsigned i = 0; i < kBytes / 2 / THREADS; i++) {
-                unsigned at = threadIdx.x + i * THREADS;
-                unsigned row = at / kColumns, column = at % kColumns;
-                bool inside = row0 + row < rows && col0 + column < cols;
-                bf16 x = inside ? source[(row0 + row) * stride + (col0 + column)] : (bf16)0;
-                *(bf16*)(tile + offset(row, column / 8) + column % 8 * 2) = x;
-            }
-        }
     }
 
     // The mma operand A of 16 rows at `row`, inner indices 16 `step`..
@@ -79,6 +49,79 @@ struct OperandTile {
                 b, tile + offset(column + lane % 8 + lane / 16 * 8, step * 2 + lane / 8 % 2));
         else
             load_matrices<true>(b, tile + offset(step * 16 + lane % 16, column / 8 + lane / 16));
+    }
+};
+
+// Brings the tiles of one operand in, one after the other: this thread's share of each, the same
+// places every time. Zeros beyond the matrix. ALIGNED: rows start on 16 bytes, and the bounds of
+// what is contiguous are multiples of 8.
+template <int EXTENT, bool INNER_CONTIGUOUS, int THREADS, bool ALIGNED>
+struct TileSource {
+    using Tile = OperandTile<EXTENT, INNER_CONTIGUOUS>;
+    enum {
+        kCopies = Tile::kBytes / 16 / THREADS,
+        kRowStep = THREADS / Tile::kUnits,
+        kNever = 0x7fffffff,
+    };
+    // Every copy of a thread falls on the same unit with the same swizzle, a constant apart.
+    static_assert(kRowStep % 8 == 0, "");
+
+    const bf16* from[kCopies];
+    int beyond[kCopies];  // copy i is inside while more than this many inner indices are left
+    int left;
+    unsigned to;
+    size_t advance;
+
+    // Rows first.. of `extent`, inner indices inner.. below `inner_end`.
+    __device__ __forceinline__ TileSource(const bf16* source, size_t stride, unsigned first,
+                                          unsigned extent, unsigned inner, unsigned inner_end) {
+        unsigned row = threadIdx.x / Tile::kUnits, unit = threadIdx.x % Tile::kUnits;
+        to = Tile::offset(row, unit);
+        advance = INNER_CONTIGUOUS ? kInnerTile : kInnerTile * stride;
+        left = (int)inner_end - (int)(inner + (INNER_CONTIGUOUS ? unit * 8 : row));
+#pragma unroll
+        for (int i = 0; i < kCopies; i++) {
+            unsigned outer = first + (INNER_CONTIGUOUS ? row + i * kRowStep : unit * 8);
+            from[i] = source + (INNER_CONTIGUOUS ? outer * stride + (inner + unit * 8)
+                                                 : (inner + row + i * kRowStep) * stride + outer);
+            beyond[i] = outer >= extent ? kNever : INNER_CONTIGUOUS ? 0 : i * kRowStep;
+        }
+    }
+
+    __device__ __forceinline__ void copy(unsigned char*, unsigned tile) {
+#pragma unroll
+        for (int i = 0; i < kCopies; i++) {
+            copy_async_16(tile + to + i * (THREADS * 16), from[i], left > beyond[i] ? 16 : 0);
+            from[i] += advance;
+        }
+        left -= kInnerTile;
+    }
+};
+
+// Number by number, for rows that start anywhere.
+template <int EXTENT, bool INNER_CONTIGUOUS, int THREADS>
+struct TileSource<EXTENT, INNER_CONTIGUOUS, THREADS, false> {
+    using Tile = OperandTile<EXTENT, INNER_CONTIGUOUS>;
+    const bf16* source;
+    size_t stride;
+    unsigned first, extent, inner, inner_end;
+
+    __device__ __forceinline__ TileSource(const bf16* source, size_t stride, unsigned first,
+                                          unsigned extent, unsigned inner, unsigned inner_end)
+        : source(source), stride(stride), first(first), extent(extent), inner(inner), inner_end(inner_end) {}
+
+    __device__ __forceinline__ void copy(unsigned char* tile, unsigned) {
+#pragma unroll 4
+        for (unsigned i = 0; i < EXTENT * kInnerTile / THREADS; i++) {
+            unsigned at = threadIdx.x + i * THREADS;
+            unsigned row = at / Tile::kColumns, column = at % Tile::kColumns;
+            unsigned outer = first + (INNER_CONTIGUOUS ? row : column);
+            unsigned k = inner + (INNER_CONTIGUOUS ? column : row);
+            size_t index = INNER_CONTIGUOUS ? outer * stride + k : k * stride + outer;
+            bf16 x = outer < extent && k < inner_end ? source[index] : (bf16)0;
+            *(bf16*)(tile + Tile::offset(row, column / 8) + column % 8 * 2) = x;
+        }
+        inner += kInnerTile;
     }
 };
 
@@ -113,28 +156,36 @@ struct Product {
         unsigned warp = threadIdx.x / 32;
         unsigned warp_row = warp / COLUMNS * kWarpRows, warp_column = warp % COLUMNS * kWarpColumns;
 
-        auto load = [&](unsigned tile) {
-            unsigned char* stage = shared + tile % kStages * kStageBytes;
-            unsigned inner = inner_begin + tile * kInnerTile;
-            TileA::template load<kThreads, ALIGNED>(stage, a, a_stride, first_row, m, inner, inner_end);
-            TileB::template load<kThreads, ALIGNED>(stage + TileA::kBytes, b, b_stride, first_column, n,
-                                                    inner, inner_end);
+        TileSource<BM, A_INNER, kThreads, ALIGNED> source_a(a, a_stride, first_row, m, inner_begin,
+                                                            inner_end);
+        TileSource<BN, B_INNER, kThreads, ALIGNED> source_b(b, b_stride, first_column, n, inner_begin,
+                                                            inner_end);
+        const unsigned address = shared_address(shared);
+        // Offsets of the stages that are filled and worked on next.
+        unsigned filling = 0, working = 0;
+        auto next = [](unsigned stage) {
+            return stage == (kStages - 1) * kStageBytes ? 0 : stage + kStageBytes;
+        };
+        auto fill = [&](bool any) {
+            if (any) {
+                source_a.copy(shared + filling, address + filling);
+                source_b.copy(shared + filling + TileA::kBytes, address + filling + TileA::kBytes);
+            }
+            copy_async_commit();
+            filling = next(filling);
         };
 
         float sums[kMmaRows][kMmaColumns][4] = {};
         unsigned tiles = (inner_end - inner_begin + kInnerTile - 1) / kInnerTile;
-        for (unsigned tile = 0; tile < kStages - 1; tile++) {
-            if (tile < tiles) load(tile);
-            copy_async_commit();
-        }
+        for (unsigned tile = 0; tile < kStages - 1; tile++) fill(tile < tiles);
         for (unsigned tile = 0; tile < tiles; tile++) {
             // This tile has landed for every thread, and all have done with the one before it,
             // whose stage is filled next.
             copy_async_wait<kStages - 2>();
             __syncthreads();
-            if (tile + kStages - 1 < tiles) load(tile + kStages - 1);
-            copy_async_commit();
-            unsigned stage = shared_address(shared + tile % kStages * kStageBytes);
+            fill(tile + kStages - 1 < tiles);
+            const unsigned stage = address + working;
+            working = next(working);
 #pragma unroll
             for (unsigned step = 0; step < kInnerTile / 16; step++) {
                 unsigned fa[kMmaRows][4], fb[kMmaColumns / 2][4];
