@@ -3,9 +3,13 @@
 pub mod access;
 pub mod ast;
 pub mod counters;
+mod decode;
 mod device;
 mod error;
+mod exec;
 pub mod fault;
+mod inst;
+pub mod memory;
 mod program;
 
 pub use device::{Config, VirtualGpu};

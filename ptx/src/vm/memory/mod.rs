@@ -1,0 +1,17 @@
+//! The memories of the virtual GPU: what they hold, and the checks on every access.
+//!
+//! Global memory belongs to the device: [`GlobalMemory`] is its host side, [`LaunchMemory`] what
+//! one launch sees of it, [`GlobalView`] the handle of one CPU thread that runs blocks.
+//! [`SharedMemory`] belongs to one executing block.
+
+mod atomic;
+mod error;
+mod global;
+mod launch;
+mod shared;
+
+pub use atomic::{Atomic, AtomicOp, AtomicType};
+pub use error::MemoryError;
+pub use global::GlobalMemory;
+pub use launch::{GlobalView, LaunchMemory, Run};
+pub use shared::SharedMemory;
