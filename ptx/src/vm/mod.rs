@@ -2,5 +2,6 @@
 
 pub mod access;
 pub mod ast;
+pub mod cfg;
 pub mod counters;
 pub mod fault;
