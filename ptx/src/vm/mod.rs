@@ -5,3 +5,4 @@ pub mod ast;
 pub mod cfg;
 pub mod counters;
 pub mod fault;
+pub mod parse;
