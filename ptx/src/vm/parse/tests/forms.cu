@@ -37,6 +37,7 @@ extern "C" __global__ void tile(const u16 *a, const u16 *b, float *c, int k, Wid
     unsigned base = (unsigned)__cvta_generic_to_shared(arena);
     unsigned lane = threadIdx.x;
     float acc[4] = {0, 0, 0, 0};
+#pragma unroll 1
     for (int i = 0; i < k; i += 16) {
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16;\n" ::"r"(base + lane * 16), "l"(a + i * 8 + lane * 8));
         asm volatile("{\n .reg .pred p;\n .reg .b32 t;\n setp.ne.b32 p, %2, 0;\n @p cp.async.ca.shared.global [%0], [%1], 16, %2;\n}\n" ::"r"(base + 512 + lane * 16), "l"(b + i * 8 + lane * 8), "r"(wide.x[2]));

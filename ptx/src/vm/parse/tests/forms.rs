@@ -243,7 +243,6 @@ fn initial_values() {
 fn comments_and_odd_spacing() {
     let k = body("/* a\nb */ .reg .b32 a;// c\nmov.b32 a , 1 ;mov.b32\n a,\n2;;{;}\n_end:ret;");
     assert_eq!(k.body.len(), 3);
-    assert_eq!(k.body[0].line, 7);
-    assert_eq!(k.body[1].line, 7);
-    assert_eq!(k.body[2].line, 10);
+    let lines: Vec<u32> = k.body.iter().map(|instruction| instruction.line).collect();
+    assert_eq!(lines, [8, 8, 11]);
 }
