@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod ast;
+pub mod cfg;
 pub mod counters;
 mod decode;
 mod device;
@@ -10,6 +11,7 @@ mod exec;
 pub mod fault;
 mod inst;
 pub mod memory;
+pub mod parse;
 mod program;
 
 pub use device::{Config, VirtualGpu};
