@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::atomic::Atomic;
-use super::launch::GlobalView;
+use super::view::GlobalView;
 use crate::vm::access::{Lanes, Site, Wide};
 use crate::vm::counters::Counters;
 use crate::vm::fault::Fault;
