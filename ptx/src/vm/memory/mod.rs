@@ -6,6 +6,9 @@
 
 mod allocation;
 mod atomic;
+mod banks;
+mod clocks;
+mod copies;
 mod error;
 mod global;
 mod launch;
@@ -13,7 +16,9 @@ mod names;
 mod owners;
 mod report;
 mod sectors;
+mod shadow;
 mod shared;
+mod shared_report;
 mod split;
 mod view;
 

@@ -88,6 +88,55 @@ impl<'a> GlobalView<'a> {
         Ok(())
     }
 
+    /// What `cp.async` reads: of each lane the first `source_bytes` of `copy_bytes`, zeros after.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn load_for_copy(
+        &mut self,
+        site: Site,
+        mask: u32,
+        addresses: &Lanes<u64>,
+        copy_bytes: u32,
+        source_bytes: &Lanes<u32>,
+        out: &mut Lanes<Wide>,
+        counters: &mut Counters,
+    ) -> Result<(), Fault> {
+        let with = |bytes: u32| {
+            let has = |lane: &usize| source_bytes[*lane].min(copy_bytes) == bytes;
+            lanes(mask).filter(has).fold(0u32, |all, lane| all | 1 << lane)
+        };
+        let whole = with(copy_bytes);
+        let before = counters.global_read_sectors;
+        if whole != 0 {
+            self.load(site, whole, addresses, copy_bytes, out, counters)?;
+        }
+        let part = mask & !whole & !with(0);
+        if part == 0 {
+            return Ok(());
+        }
+        for lane in lanes(part) {
+            if addresses[lane] & (copy_bytes as u64 - 1) != 0 {
+                return Err(report::misaligned(site, lane, addresses[lane], copy_bytes));
+            }
+        }
+        let mut bytes = [[0; 4]; 32];
+        for i in 0..copy_bytes {
+            let here = lanes(part).filter(|&lane| i < source_bytes[lane]);
+            let here = here.fold(0u32, |all, lane| all | 1 << lane);
+            let at = addresses.map(|address| address.wrapping_add(i as u64));
+            if here != 0 {
+                self.load(site, here, &at, 1, &mut bytes, counters)?;
+            }
+            for lane in lanes(here) {
+                out[lane][i as usize / 4] |= bytes[lane][0] << (8 * (i % 4));
+            }
+        }
+        // Read byte by byte, but moved once.
+        let mut sectors = Sectors::new();
+        lanes(whole | part).for_each(|lane| sectors.add(addresses[lane]));
+        counters.global_read_sectors = before + sectors.count();
+        Ok(())
+    }
+
     /// Writes `bytes` (1, 2, 4, 8 or 16) per lane of `mask`, in lane order.
     ///
     /// # Errors
