@@ -38,10 +38,9 @@ pub enum MemoryError {
 impl fmt::Display for MemoryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Budget { asked, used, budget } => write!(
-                f,
-                "{asked} bytes of device memory asked for, {used} of {budget} are in use"
-            ),
+            Self::Budget { asked, used, budget } => {
+                write!(f, "{asked} bytes of device memory asked for, {used} of {budget} are in use")
+            }
             Self::NotAllocated { address } => write!(f, "no allocation starts at {address:#x}"),
             Self::OutOfBounds { address, bytes } => {
                 write!(f, "{bytes} bytes at {address:#x} are not inside one allocation")

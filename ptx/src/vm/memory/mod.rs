@@ -4,14 +4,27 @@
 //! one launch sees of it, [`GlobalView`] the handle of one CPU thread that runs blocks.
 //! [`SharedMemory`] belongs to one executing block.
 
+mod allocation;
 mod atomic;
+mod banks;
+mod clocks;
+mod copies;
 mod error;
 mod global;
 mod launch;
+mod names;
+mod owners;
+mod report;
+mod sectors;
+mod shadow;
 mod shared;
+mod shared_report;
+mod split;
+mod view;
 
 pub use atomic::{Atomic, AtomicOp, AtomicType};
 pub use error::MemoryError;
 pub use global::GlobalMemory;
-pub use launch::{GlobalView, LaunchMemory, Run};
+pub use launch::{LaunchMemory, Run};
 pub use shared::SharedMemory;
+pub use view::GlobalView;
