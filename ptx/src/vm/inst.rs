@@ -10,6 +10,9 @@ pub type Slot = u16;
 /// No register.
 pub const NONE: Slot = Slot::MAX;
 
+/// `cp.async.wait_all`, as a number of groups that may stay pending.
+pub const NOTHING_LEFT: u32 = u32::MAX;
+
 /// What an instruction counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -436,6 +439,8 @@ pub struct Elements {
     pub signed: bool,
     /// Registers are 64 bits wide.
     pub wide: bool,
+    /// Registers are 16 bits wide.
+    pub short: bool,
 }
 
 /// Which lane a shuffle reads.

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod parse;
 mod program;
 
+pub use counters::Counters;
 pub use device::{Config, VirtualGpu};
 pub use error::{FaultReport, Place, VmError};
 pub use program::Program;

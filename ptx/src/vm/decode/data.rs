@@ -5,7 +5,7 @@ use super::modifiers::Modifiers;
 use super::operands::Context;
 use super::{Decoded, Flow};
 use crate::vm::ast::{Operand, Space, Type};
-use crate::vm::inst::{Class, Elements, NONE, Op, Place, Slot};
+use crate::vm::inst::{Class, Elements, NONE, NOTHING_LEFT, Op, Place, Slot};
 use crate::vm::memory::{Atomic, AtomicOp, AtomicType};
 
 const SPACES: &[(&str, Space)] = &[
@@ -132,7 +132,8 @@ fn elements(
     }
     let width = width.unwrap_or(ty.size().max(2));
     let signed = matches!(ty, Type::S8 | Type::S16 | Type::S32);
-    let elements = Elements { bytes: ty.size() as u8, count, signed, wide: width == 8 };
+    let elements =
+        Elements { bytes: ty.size() as u8, count, signed, wide: width == 8, short: width == 2 };
     Ok((elements, bits(width)))
 }
 
@@ -279,9 +280,6 @@ pub(super) fn copy_async(
     };
     memory(Op::CopyAsync { to, from, bytes, source })
 }
-
-/// `cp.async.wait_all`, as a number of groups that may stay.
-pub(in crate::vm) const NOTHING_LEFT: u32 = u32::MAX;
 
 /// `cvta` and `cvta.to`.
 pub(super) fn to_generic(

@@ -12,8 +12,6 @@ pub(super) struct Layout<'a> {
     pub(super) shared: Vec<Range<u32>>,
     /// Where dynamic shared memory begins.
     pub(super) dynamic: u32,
-    /// The function names dynamic shared memory.
-    pub(super) has_dynamic: bool,
     /// Bytes of local memory of a thread.
     pub(super) local: u32,
 }
@@ -84,7 +82,6 @@ impl<'a> Layout<'a> {
             symbols,
             shared: regions,
             dynamic: start as u32,
-            has_dynamic: !dynamic.is_empty(),
             local: local as u32,
         })
     }

@@ -70,10 +70,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(super) fn layout(&self) -> &'a Layout<'a> {
-        self.layout
-    }
-
     /// Exactly this many operands.
     pub(super) fn count(&self, count: usize) -> Result<(), String> {
         match self.operands.len() == count {

@@ -202,8 +202,9 @@ pub(super) fn select_sign(
     }
 }
 
-/// `selp`.
-pub(super) fn select32(r: &mut Registers, mask: u32, d: Slot, (a, b): (Slot, Slot), first: u32) {
+vectorized! {
+/// `selp`: `a` in the lanes of `first`.
+pub(super) fn select32(r: &mut Registers, mask: u32, d: Slot, a: Slot, b: Slot, first: u32) {
     let (a, b) = (r.word(a), r.word(b));
     let mut out = [0; WARP];
     for lane in 0..WARP {
@@ -211,13 +212,16 @@ pub(super) fn select32(r: &mut Registers, mask: u32, d: Slot, (a, b): (Slot, Slo
     }
     r.set_word(d, &out, mask);
 }
+}
 
+vectorized! {
 /// `selp` on 64 bits.
-pub(super) fn select64(r: &mut Registers, mask: u32, d: Slot, (a, b): (Slot, Slot), first: u32) {
+pub(super) fn select64(r: &mut Registers, mask: u32, d: Slot, a: Slot, b: Slot, first: u32) {
     let (a, b) = (r.double(a), r.double(b));
     let mut out = [0; WARP];
     for lane in 0..WARP {
         out[lane] = if first >> lane & 1 != 0 { a[lane] } else { b[lane] };
     }
     r.set_double(d, &out, mask);
+}
 }

@@ -41,6 +41,14 @@ impl Registers {
         }
     }
 
+    /// All registers zero.
+    pub(super) fn clear(&mut self) {
+        self.words.fill(WordSlot([0; WARP]));
+        self.doubles.fill(DoubleSlot([0; WARP]));
+        self.predicates.fill(0);
+        self.carry = 0;
+    }
+
     #[inline(always)]
     pub(super) fn word(&self, slot: Slot) -> &Words {
         &self.words[slot as usize].0
