@@ -22,6 +22,9 @@ mod shared_report;
 mod split;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use atomic::{Atomic, AtomicOp, AtomicType};
 pub use error::MemoryError;
 pub use global::GlobalMemory;
