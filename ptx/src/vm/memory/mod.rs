@@ -20,6 +20,7 @@ mod shadow;
 mod shared;
 mod shared_report;
 mod split;
+mod synchronise;
 mod view;
 
 #[cfg(test)]
