@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::atomic::Atomic;
 use super::banks;
-use super::clocks::Clocks;
+use super::clocks::{Clocks, Quick};
 use super::copies::Copies;
-use super::shadow::{Clash, Kind, Shadow};
+use super::shadow::{Clash, Kind, Shadow, level_of};
 use super::shared_report as report;
-use crate::vm::access::{Lanes, Site, Wide, lanes};
+use crate::vm::access::{Lanes, Site, WARP, Wide, lanes};
 use crate::vm::counters::Counters;
 use crate::vm::fault::Fault;
 
@@ -108,14 +108,22 @@ impl SharedMemory {
         accesses: &Accesses<'_>,
         out: &mut Lanes<Wide>,
     ) -> Result<(), Fault> {
-        let stamp = self.clocks.stamp(accesses.site.warp, accesses.site.pc);
-        for lane in lanes(accesses.mask) {
+        let site = accesses.site;
+        let stamp = self.clocks.stamp(site.warp, site.pc);
+        let quick = self.quick(site.warp);
+        for lane in (0..WARP).filter(|lane| accesses.mask >> lane & 1 == 1) {
             let address = accesses.addresses[lane];
-            self.enter(accesses, lane, BYTES)?;
-            self.check_written(accesses, lane, BYTES)?;
             let me = Clocks::of_lane(stamp, lane);
-            if let Err(clash) = self.note(address, BYTES, me, Kind::Read) {
-                return Err(report::race(accesses, lane, clash, Kind::Read));
+            let done = quick.is_some_and(|quick| {
+                self.quick_level::<BYTES>(address, bits(address, BYTES))
+                    .is_some_and(|level| self.shadow.quick_read(quick, level, address, BYTES, me))
+            });
+            if !done {
+                self.enter(accesses, lane, BYTES)?;
+                self.check_written(accesses, lane, BYTES)?;
+                if let Err(clash) = self.note(address, BYTES, me, Kind::Read) {
+                    return Err(report::race(accesses, lane, clash, Kind::Read));
+                }
             }
             let word = address as usize / 4;
             out[lane] = match BYTES {
@@ -144,18 +152,44 @@ impl SharedMemory {
         counters: &mut Counters,
     ) -> Result<(), Fault> {
         let accesses = Accesses { site, mask, addresses, bytes };
-        let stamp = self.clocks.stamp(site.warp, site.pc);
-        for lane in lanes(mask) {
-            self.enter(&accesses, lane, bytes)?;
-            let me = Clocks::of_lane(stamp, lane);
-            if let Err(clash) = self.note(addresses[lane], bytes, me, Kind::Write)
-                && !self.same_value(&accesses, lane, clash, values)
-            {
-                return Err(report::race(&accesses, lane, clash, Kind::Write));
-            }
-            self.put(addresses[lane], bytes, &values[lane]);
+        match bytes {
+            16 => self.store_all::<16>(&accesses, values)?,
+            8 => self.store_all::<8>(&accesses, values)?,
+            4 => self.store_all::<4>(&accesses, values)?,
+            2 => self.store_all::<2>(&accesses, values)?,
+            _ => self.store_all::<1>(&accesses, values)?,
         }
         count(&accesses, counters);
+        Ok(())
+    }
+
+    #[inline]
+    fn store_all<const BYTES: u32>(
+        &mut self,
+        accesses: &Accesses<'_>,
+        values: &Lanes<Wide>,
+    ) -> Result<(), Fault> {
+        let site = accesses.site;
+        let stamp = self.clocks.stamp(site.warp, site.pc);
+        let quick = self.quick(site.warp);
+        for lane in (0..WARP).filter(|lane| accesses.mask >> lane & 1 == 1) {
+            let address = accesses.addresses[lane];
+            let me = Clocks::of_lane(stamp, lane);
+            let done = quick.is_some_and(|quick| {
+                self.quick_level::<BYTES>(address, 0).is_some_and(|level| {
+                    self.shadow.quick_write(quick, level, address, BYTES, me, true)
+                })
+            });
+            if !done {
+                self.enter(accesses, lane, BYTES)?;
+                if let Err(clash) = self.note(address, BYTES, me, Kind::Write)
+                    && !self.same_value(accesses, lane, clash, values)
+                {
+                    return Err(report::race(accesses, lane, clash, Kind::Write));
+                }
+            }
+            self.put(address, BYTES, &values[lane]);
+        }
         Ok(())
     }
 
@@ -195,6 +229,26 @@ impl SharedMemory {
         }
         count(&accesses, counters);
         Ok(())
+    }
+
+    /// What the quick way needs of the clock.
+    #[inline]
+    pub(super) fn quick(&self, warp: u32) -> Option<Quick> {
+        if self.shadow.is_quick() { self.clocks.quick(warp) } else { None }
+    }
+
+    /// The level of the cells of an access that is aligned, inside the region of the last one,
+    /// of no bytes that are pending, all of `written` written, and not narrower than the cells.
+    #[inline]
+    pub(super) fn quick_level<const BYTES: u32>(&self, address: u32, written: u32) -> Option<u32> {
+        let Range { start, end } = self.region;
+        let inside = address >= start && address < end && BYTES <= end - address;
+        if !inside || address & (BYTES - 1) != 0 {
+            return None;
+        }
+        let state = self.states[address as usize / 16];
+        let level = state >> LEVEL & 3;
+        (state & (written | PENDING) == written && level >= level_of(BYTES)).then_some(level)
     }
 
     /// Alignment, bounds, and bytes of copies on their way.

@@ -58,12 +58,21 @@ impl SharedMemory {
         )?;
         let accesses = Accesses { site, mask, addresses: destinations, bytes: copy_bytes };
         let stamp = self.clocks.stamp(site.warp, site.pc);
+        let quick = self.quick(site.warp);
         for lane in lanes(mask) {
             let destination = destinations[lane];
-            self.enter(&accesses, lane, copy_bytes)?;
             let me = Clocks::of_lane(stamp, lane);
-            if let Err(clash) = self.note(destination, copy_bytes, me, Kind::Copy) {
-                return Err(report::race(&accesses, lane, clash, Kind::Copy));
+            let done = copy_bytes == 16
+                && quick.is_some_and(|quick| {
+                    self.quick_level::<16>(destination, 0).is_some_and(|level| {
+                        self.shadow.quick_write(quick, level, destination, 16, me, false)
+                    })
+                });
+            if !done {
+                self.enter(&accesses, lane, copy_bytes)?;
+                if let Err(clash) = self.note(destination, copy_bytes, me, Kind::Copy) {
+                    return Err(report::race(&accesses, lane, clash, Kind::Copy));
+                }
             }
             let group = destination as usize / 16;
             self.states[group] |= PENDING;

@@ -8,7 +8,7 @@ use super::launch::LaunchMemory;
 use super::report;
 use super::sectors::Sectors;
 use super::split::Access;
-use crate::vm::access::{Lanes, Site, Wide, lanes};
+use crate::vm::access::{Lanes, Site, WARP, Wide, lanes};
 use crate::vm::counters::Counters;
 use crate::vm::fault::Fault;
 
@@ -59,9 +59,10 @@ impl<'a> GlobalView<'a> {
         let accesses = Accesses { site, mask, addresses, bytes };
         let mut sectors = Sectors::new();
         let mut last: Option<Group<'a>> = None;
-        for lane in lanes(mask) {
+        let mut current = self.recent(site);
+        for lane in (0..WARP).filter(|lane| mask >> lane & 1 == 1) {
             let address = addresses[lane];
-            let allocation = self.locate(&accesses, lane)?;
+            let allocation = self.locate(&accesses, lane, &mut current)?;
             let offset = (address - allocation.base) as usize;
             out[lane] = allocation.load(offset, bytes);
             let bits = (((1u32 << bytes) - 1) << (offset & 15)) as u16;
@@ -154,9 +155,10 @@ impl<'a> GlobalView<'a> {
         let mut sectors = Sectors::new();
         let mut last: Option<Group<'a>> = None;
         let mut staged: Wide = [0; 4];
-        for lane in lanes(mask) {
+        let mut current = self.recent(site);
+        for lane in (0..WARP).filter(|lane| mask >> lane & 1 == 1) {
             let address = addresses[lane];
-            let allocation = self.locate(&accesses, lane)?;
+            let allocation = self.locate(&accesses, lane, &mut current)?;
             let offset = (address - allocation.base) as usize;
             let bits = (((1u32 << bytes) - 1) << (offset & 15)) as u16;
             match &mut last {
@@ -204,8 +206,9 @@ impl<'a> GlobalView<'a> {
         let accesses = Accesses { site, mask, addresses, bytes };
         let mut sectors = Sectors::new();
         let _one_at_a_time = launch.atomics.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.recent(site);
         for lane in lanes(mask) {
-            let allocation = self.locate(&accesses, lane)?;
+            let allocation = self.locate(&accesses, lane, &mut current)?;
             let offset = (addresses[lane] - allocation.base) as usize;
             let group = offset & !15;
             let bits = (((1u32 << bytes) - 1) << (offset & 15)) as u16;
@@ -232,9 +235,37 @@ impl<'a> GlobalView<'a> {
         Ok(())
     }
 
-    /// The allocation of a lane's bytes.
+    /// The allocation that an instruction accessed last.
+    #[inline]
+    fn recent(&self, site: Site) -> Option<&'a Arc<Allocation>> {
+        self.cache[site.pc as usize % CACHED]
+    }
+
+    /// The allocation of a lane's bytes; `current` is that of the lane before.
     #[inline]
     fn locate(
+        &mut self,
+        accesses: &Accesses<'_>,
+        lane: usize,
+        current: &mut Option<&'a Arc<Allocation>>,
+    ) -> Result<&'a Arc<Allocation>, Fault> {
+        let (address, bytes) = (accesses.addresses[lane], accesses.bytes);
+        match *current {
+            Some(allocation)
+                if address & (bytes as u64 - 1) == 0 && allocation.holds(address, bytes as u64) =>
+            {
+                Ok(allocation)
+            }
+            _ => {
+                let allocation = self.search(accesses, lane)?;
+                *current = Some(allocation);
+                Ok(allocation)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn search(
         &mut self,
         accesses: &Accesses<'_>,
         lane: usize,
@@ -243,17 +274,11 @@ impl<'a> GlobalView<'a> {
         if address & (bytes as u64 - 1) != 0 {
             return Err(report::misaligned(accesses.site, lane, address, bytes));
         }
-        let slot = accesses.site.pc as usize % CACHED;
-        if let Some(allocation) = self.cache[slot]
-            && allocation.holds(address, bytes as u64)
-        {
-            return Ok(allocation);
-        }
         let all = &self.launch.snapshot.allocations;
         let after = all.partition_point(|a| a.base <= address);
         match all[..after].last() {
             Some(allocation) if allocation.holds(address, bytes as u64) => {
-                self.cache[slot] = Some(allocation);
+                self.cache[accesses.site.pc as usize % CACHED] = Some(allocation);
                 Ok(allocation)
             }
             _ => Err(report::outside(&self.launch.snapshot, accesses, lane)),
