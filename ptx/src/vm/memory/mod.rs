@@ -21,6 +21,7 @@ mod shared;
 mod shared_report;
 mod split;
 mod synchronise;
+mod transfer;
 mod view;
 
 #[cfg(test)]
