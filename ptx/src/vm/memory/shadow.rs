@@ -8,19 +8,19 @@
 
 use std::collections::HashMap;
 
-use super::clocks::{Clocks, Quick, Stamp, pc, thread, time};
+use super::clocks::{Clocks, Stamp, pc, thread, time};
 use crate::vm::access::WARP;
 
 /// In a stamp: several lanes of one warp, unordered among themselves.
-const LANES: u64 = 1;
+pub(super) const LANES: u64 = 1;
 /// In a stamp: lanes of several warps.
-const WARPS: u64 = 2;
-const CROWD: u64 = 3;
+pub(super) const WARPS: u64 = 2;
+pub(super) const CROWD: u64 = 3;
 /// In the stamp of a write: it was atomic.
 const ATOMIC: u64 = 4;
 
 /// Widths of cells by level, as powers of two.
-const SHIFTS: [u32; 4] = [4, 2, 1, 0];
+pub(super) const SHIFTS: [u32; 4] = [4, 2, 1, 0];
 
 /// What a thread does to bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,31 +50,22 @@ struct Member {
 
 /// Cells of one width.
 #[derive(Default)]
-struct Level {
+pub(super) struct Level {
     /// Stamps of the last read and the last write.
-    cells: Vec<[Stamp; 2]>,
+    pub cells: Vec<[Stamp; 2]>,
     /// Where a stamp stands for several: the first of them, with the mask of the lanes instead
     /// of the time.
-    firsts: Vec<[Stamp; 2]>,
+    pub firsts: Vec<[Stamp; 2]>,
 }
 
 /// The cells of a block's shared memory.
 #[derive(Default)]
 pub(super) struct Shadow {
-    levels: [Level; 4],
+    pub(super) levels: [Level; 4],
     /// Keep `WARPS` stamps warp by warp in `crowds`. Else they are undone by barriers of the
     /// whole block alone, which is exact where there are no others.
-    by_warp: bool,
+    pub(super) by_warp: bool,
     crowds: HashMap<(usize, usize, usize), Vec<Member>>,
-}
-
-/// Whether a stamp is ordered before `me` beyond doubt.
-#[inline]
-fn passes(quick: Quick, then: Stamp, me: Stamp) -> bool {
-    time(then) < quick.base
-        || (thread(then) ^ thread(me)) / WARP as u32 == 0
-            && then & CROWD != WARPS
-            && (time(then) < quick.own || then & CROWD == 0 && thread(then) == thread(me))
 }
 
 /// The coarsest level whose cells an access of so many bytes fills.
@@ -131,86 +122,6 @@ impl Shadow {
             self.cell(clocks, *level as usize, index, me, kind)?;
         }
         Ok(())
-    }
-
-    /// Whether [`Shadow::quick_read`] and [`Shadow::quick_write`] may be asked.
-    #[inline]
-    pub fn is_quick(&self) -> bool {
-        !self.by_warp
-    }
-
-    /// Notes a read of `bytes` bytes at cells of `level`, which are no wider, where that takes
-    /// nothing but a look at the stamps. False where [`Shadow::access`] has to decide.
-    #[inline]
-    pub fn quick_read(
-        &mut self,
-        quick: Quick,
-        level: u32,
-        address: u32,
-        bytes: u32,
-        me: Stamp,
-    ) -> bool {
-        let shift = SHIFTS[level as usize];
-        let first = (address >> shift) as usize;
-        let Level { cells, firsts } = &mut self.levels[level as usize];
-        for index in first..first + (bytes >> shift) as usize {
-            let [read, write] = cells[index];
-            if !passes(quick, write, me) {
-                return false;
-            }
-            let next = if time(read) < quick.base || thread(read) == thread(me) && read & CROWD == 0
-            {
-                me
-            } else if thread(read) / WARP as u32 != thread(me) / WARP as u32 {
-                // Without barriers for a part of the warps, they are unordered since the base.
-                match read & CROWD {
-                    0 => {
-                        firsts[index][0] = read & 0xffff_ffff;
-                        me | WARPS
-                    }
-                    LANES => return false,
-                    _ => read,
-                }
-            } else if read & CROWD == WARPS {
-                read
-            } else if time(read) < quick.own {
-                me
-            } else {
-                let mask = match read & CROWD {
-                    0 => read & 0xffff_ffff | 1 << (32 + thread(read) % 32),
-                    _ => firsts[index][0],
-                };
-                firsts[index][0] = mask | 1 << (32 + thread(me) % 32);
-                me | LANES
-            };
-            cells[index][0] = next;
-        }
-        true
-    }
-
-    /// As [`Shadow::quick_read`] for a write, or for the check of one (`stamping` false).
-    #[inline]
-    pub fn quick_write(
-        &mut self,
-        quick: Quick,
-        level: u32,
-        address: u32,
-        bytes: u32,
-        me: Stamp,
-        stamping: bool,
-    ) -> bool {
-        let shift = SHIFTS[level as usize];
-        let first = (address >> shift) as usize;
-        let cells = &mut self.levels[level as usize].cells;
-        for [read, write] in &mut cells[first..first + (bytes >> shift) as usize] {
-            if !passes(quick, *write, me) || !passes(quick, *read, me) {
-                return false;
-            }
-            if stamping {
-                *write = me;
-            }
-        }
-        true
     }
 
     /// Notes a write that needs no check: of a copy that landed.

@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use super::atomic::Atomic;
 use super::banks;
 use super::clocks::{Clocks, Quick};
 use super::copies::Copies;
 use super::shadow::{Clash, Kind, Shadow, level_of};
 use super::shared_report as report;
-use crate::vm::access::{Lanes, Site, WARP, Wide, lanes};
+use crate::vm::access::{Lanes, Site, WARP, Wide};
 use crate::vm::counters::Counters;
 use crate::vm::fault::Fault;
 
@@ -193,44 +192,6 @@ impl SharedMemory {
         Ok(())
     }
 
-    /// Read-modify-write of each lane of `mask`, in lane order; `old` gets the values before.
-    /// `compare` matters to compare-exchange alone.
-    ///
-    /// # Errors
-    /// As for a load and a store; atomics are no race among themselves.
-    #[allow(clippy::too_many_arguments)]
-    pub fn atomic(
-        &mut self,
-        site: Site,
-        mask: u32,
-        addresses: &Lanes<u32>,
-        atomic: Atomic,
-        operands: &Lanes<u64>,
-        compare: &Lanes<u64>,
-        old: &mut Lanes<u64>,
-        counters: &mut Counters,
-    ) -> Result<(), Fault> {
-        let bytes = atomic.ty.size();
-        let accesses = Accesses { site, mask, addresses, bytes };
-        let stamp = self.clocks.stamp(site.warp, site.pc);
-        for lane in lanes(mask) {
-            self.enter(&accesses, lane, bytes)?;
-            self.check_written(&accesses, lane, bytes)?;
-            let me = Clocks::of_lane(stamp, lane);
-            if let Err(clash) = self.note(addresses[lane], bytes, me, Kind::Atomic) {
-                return Err(report::race(&accesses, lane, clash, Kind::Atomic));
-            }
-            let word = addresses[lane] as usize / 4;
-            let high = if bytes == 8 { self.words[word + 1] as u64 } else { 0 };
-            let before = self.words[word] as u64 | high << 32;
-            old[lane] = before;
-            let after = atomic.apply(before, operands[lane], compare[lane]);
-            self.put(addresses[lane], bytes, &[after as u32, (after >> 32) as u32, 0, 0]);
-        }
-        count(&accesses, counters);
-        Ok(())
-    }
-
     /// What the quick way needs of the clock.
     #[inline]
     pub(super) fn quick(&self, warp: u32) -> Option<Quick> {
@@ -283,7 +244,12 @@ impl SharedMemory {
     }
 
     #[inline]
-    fn check_written(&self, accesses: &Accesses<'_>, lane: usize, bytes: u32) -> Result<(), Fault> {
+    pub(super) fn check_written(
+        &self,
+        accesses: &Accesses<'_>,
+        lane: usize,
+        bytes: u32,
+    ) -> Result<(), Fault> {
         let address = accesses.addresses[lane];
         let missing = bits(address, bytes) & !(self.states[address as usize / 16] & WRITTEN);
         if missing != 0 {
@@ -339,7 +305,7 @@ impl SharedMemory {
 
     /// Puts a lane's bytes in, and marks them as written.
     #[inline]
-    fn put(&mut self, address: u32, bytes: u32, value: &Wide) {
+    pub(super) fn put(&mut self, address: u32, bytes: u32, value: &Wide) {
         let word = address as usize / 4;
         match bytes {
             16 => self.words[word..word + 4].copy_from_slice(value),
