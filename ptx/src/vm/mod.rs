@@ -4,3 +4,4 @@ pub mod access;
 pub mod ast;
 pub mod counters;
 pub mod fault;
+pub mod memory;
