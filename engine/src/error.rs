@@ -57,6 +57,24 @@ pub enum Error {
         /// Device name.
         device: String,
     },
+    /// The device does not compute in the type in which an argument is stored.
+    #[error("{op}: {device} computes in f32 and takes no {found}; use --dtype f32 or a GPU")]
+    Storage {
+        /// Operation.
+        op: &'static str,
+        /// Device name.
+        device: &'static str,
+        /// Type of the argument.
+        found: DType,
+    },
+    /// A kernel could not be launched, or went wrong while it ran.
+    #[error("{kernel}: {report}")]
+    Kernel {
+        /// Entry point.
+        kernel: &'static str,
+        /// What the driver says of it.
+        report: String,
+    },
     /// The device cannot be used on this machine.
     #[error("device {device}: {reason}")]
     Unavailable {
