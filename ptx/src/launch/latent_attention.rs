@@ -116,9 +116,7 @@ impl LatentAttentionShape {
     /// with the tokens as rows and with the latents as rows.
     const fn scratch(&self, storage: Storage) -> (u32, u32) {
         match storage {
-            Storage::F32 => {
-                (self.tile(storage) * (GROUP + 8), GROUP * (self.tile(storage) + 8))
-            }
+            Storage::F32 => (self.tile(storage) * (GROUP + 8), GROUP * (self.tile(storage) + 8)),
             Storage::Bf16 => (1, 1),
         }
     }
@@ -279,7 +277,8 @@ mod tests {
         for storage in [Storage::F32, Storage::Bf16] {
             for head_dim in [16, 32, 64, 128] {
                 let head_dim = HeadWidth::new(head_dim).expect("a width that is compiled");
-                let shape = LatentAttentionShape { batch: 1, seq: 1, heads: 1, head_dim, latents: 64 };
+                let shape =
+                    LatentAttentionShape { batch: 1, seq: 1, heads: 1, head_dim, latents: 64 };
                 let (tokens, latents) = shape.scratch(storage);
                 let floats = 2 * shape.tile(storage) + tokens + latents;
                 assert!(shape.shared_bytes(storage, 2, floats) <= 99 * 1024, "{shape:?}");

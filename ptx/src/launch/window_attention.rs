@@ -236,9 +236,8 @@ mod tests {
 
     #[test]
     fn entry_points_are_found_by_pass_storage_and_width() {
-        let name = |pass: Pass, storage, d| {
-            HeadWidth::new(d).map(|width| pass.entry(storage, width).name)
-        };
+        let name =
+            |pass: Pass, storage, d| HeadWidth::new(d).map(|width| pass.entry(storage, width).name);
         let expected = [
             (Pass::Forward, Storage::F32, 8, "window_attention_forward_d16_f32"),
             (Pass::BackwardQuery, Storage::Bf16, 64, "window_attention_backward_query_d64_bf16"),
