@@ -10,6 +10,7 @@ pub mod linear;
 pub mod linear_cross_entropy;
 pub mod normal;
 pub mod rms_norm;
+mod rows;
 pub mod sample;
 pub mod swiglu;
 pub mod window_attention;
@@ -140,7 +141,16 @@ pub fn entry_points() -> impl Iterator<Item = &'static EntryPoint> {
 
 /// The compiled modules of this version.
 pub fn modules() -> impl Iterator<Item = &'static Module> {
-    const MODULES: &[Module] = &[];
+    const MODULES: &[Module] = &[
+        add::MODULE,
+        adamw::MODULE,
+        embedding::MODULE,
+        gaussian::MODULE,
+        normal::MODULE,
+        rms_norm::MODULE,
+        sample::MODULE,
+        swiglu::MODULE,
+    ];
     MODULES.iter()
 }
 
