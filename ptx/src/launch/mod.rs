@@ -146,10 +146,12 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
         adamw::MODULE,
         embedding::MODULE,
         gaussian::MODULE,
+        latent_attention::MODULE,
         normal::MODULE,
         rms_norm::MODULE,
         sample::MODULE,
         swiglu::MODULE,
+        window_attention::MODULE,
     ];
     MODULES.iter()
 }
