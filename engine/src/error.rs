@@ -58,12 +58,10 @@ pub enum Error {
         device: String,
     },
     /// The device does not compute in the type in which an argument is stored.
-    #[error("{op}: {device} computes in f32 and takes no {found}; use --dtype f32 or a GPU")]
+    #[error("{device} computes in f32, not on {found}; use --dtype f32, or a GPU (--device vm)")]
     Storage {
-        /// Operation.
-        op: &'static str,
         /// Device name.
-        device: &'static str,
+        device: String,
         /// Type of the argument.
         found: DType,
     },

@@ -82,7 +82,7 @@ pub fn write<'a, T: Element>(
 
 /// bf16 is storage of a GPU; the CPU keeps and copies it, and computes in f32.
 pub fn refused(op: &'static str) -> Error {
-    Error::Storage { op, device: "the CPU", found: DType::BF16 }
+    Error::Storage { device: format!("{op}: the CPU"), found: DType::BF16 }
 }
 
 fn expect<T: Element>(op: &'static str, buffer: &Buffer) -> Result<()> {

@@ -18,6 +18,10 @@ impl<D: Driver> Device for Gpu<D> {
         Ok(buffer)
     }
 
+    fn stores(&self, storage: DType) -> bool {
+        matches!(storage, DType::F32 | DType::BF16)
+    }
+
     fn upload_bytes(&mut self, to: &Buffer, bytes: &[u8]) -> Result<()> {
         same_length("upload", to.byte_len(), bytes.len())?;
         self.driver.upload(pointer(self.id, "upload", to)?, bytes)

@@ -19,6 +19,7 @@ mod ropes;
 mod sample;
 mod scratch;
 mod swiglu;
+mod vm;
 mod window_attention;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,7 @@ use crate::{Buffer, DType, DeviceId, Error, Result};
 
 pub use driver::{Driver, Release};
 pub use ropes::Rope;
+pub use vm::{LaunchRecord, Vm};
 
 /// A GPU as a device, through its driver.
 pub struct Gpu<D: Driver> {
