@@ -4,14 +4,18 @@ pub mod adamw;
 pub mod add;
 pub mod embedding;
 pub mod gaussian;
+mod head_width;
 pub mod latent_attention;
 pub mod linear;
 pub mod linear_cross_entropy;
 pub mod normal;
 pub mod rms_norm;
+mod rows;
 pub mod sample;
 pub mod swiglu;
 pub mod window_attention;
+
+pub use head_width::HeadWidth;
 
 /// One kernel: its name in the PTX and the module that holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,4 +137,26 @@ pub fn entry_points() -> impl Iterator<Item = &'static EntryPoint> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// The compiled modules of this version.
+pub fn modules() -> impl Iterator<Item = &'static Module> {
+    const MODULES: &[Module] = &[
+        add::MODULE,
+        adamw::MODULE,
+        embedding::MODULE,
+        gaussian::MODULE,
+        latent_attention::MODULE,
+        normal::MODULE,
+        rms_norm::MODULE,
+        sample::MODULE,
+        swiglu::MODULE,
+        window_attention::MODULE,
+    ];
+    MODULES.iter()
+}
+
+/// The compiled module of this name.
+pub fn module(name: &str) -> Option<&'static Module> {
+    modules().find(|module| module.name == name)
 }

@@ -88,7 +88,9 @@ impl Args {
         for setting in &self.set {
             layers = layers.set(setting)?;
         }
-        Ok(layers.finish(None)?)
+        let config = self.device.layer(layers)?.finish(None)?;
+        self.device.check(&config)?;
+        Ok(config)
     }
 }
 
@@ -142,6 +144,7 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
             "shape": format!("{:?}", args.shape).to_lowercase(),
             "reading": format!("{reading:?}").to_lowercase(),
             "device": trainer.device.name(),
+            "dtype": config.train.dtype.name(),
             "threads": threads,
             "iterations": args.iterations,
             "tokens_per_second": rate(median),
