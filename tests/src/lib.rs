@@ -6,6 +6,7 @@
 
 mod case;
 mod difference;
+pub mod mutation;
 pub mod numbers;
 pub mod program;
 pub mod reference;
