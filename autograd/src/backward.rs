@@ -1,7 +1,5 @@
 //! Derivation of the backward pass: which value's gradient lives where.
 
-use ltm_engine::DType;
-
 use crate::ops::add::Add;
 use crate::step::Step;
 use crate::var::{GradientMode, VarInfo};
@@ -49,7 +47,7 @@ impl<'a> Backward<'a> {
         }
         let (gradient, add) = match self.vars[x.0].gradient {
             Some((gradient, mode)) => (gradient, mode == GradientMode::Add),
-            None => (self.temporary(self.vars[x.0].len), false),
+            None => (self.temporary(x), false),
         };
         self.gradients[x.0] = Some(gradient);
         (gradient, add)
@@ -60,7 +58,7 @@ impl<'a> Backward<'a> {
     pub(crate) fn overwrite<S: Step + 'static>(&mut self, x: Var, step: impl FnOnce(Var) -> S) {
         let (gradient, add) = self.into(x);
         if add {
-            let contribution = self.temporary(self.vars[x.0].len);
+            let contribution = self.temporary(x);
             self.push(step(contribution));
             self.push(Add { x: contribution, into: gradient });
         } else {
@@ -106,9 +104,11 @@ impl<'a> Backward<'a> {
         }
     }
 
-    fn temporary(&mut self, len: usize) -> Var {
+    /// Memory for a gradient of `x`: as many numbers, of the same type.
+    fn temporary(&mut self, x: Var) -> Var {
+        let VarInfo { dtype, len, .. } = self.vars[x.0];
         self.vars.push(VarInfo {
-            dtype: DType::F32,
+            dtype,
             len,
             external: false,
             needs_gradient: false,

@@ -18,17 +18,35 @@ pub(crate) trait Operation: Step {
 }
 
 /// A list of operations, in the order in which they will run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tape {
+    storage: DType,
     pub(crate) vars: Vec<VarInfo>,
     pub(crate) operations: Vec<Box<dyn Operation>>,
     seeds: Vec<(Var, Var)>,
 }
 
+impl Default for Tape {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Tape {
-    /// An empty tape.
+    /// An empty tape whose values are stored in f32.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_storage(DType::F32)
+    }
+
+    /// An empty tape whose results, weights and their gradients are stored in `storage`, f32 or
+    /// bf16. Statistics and the gradients of parameters are f32 always.
+    pub fn with_storage(storage: DType) -> Self {
+        Self { storage, vars: Vec::new(), operations: Vec::new(), seeds: Vec::new() }
+    }
+
+    /// Type of results, weights and the gradients of results.
+    pub fn storage(&self) -> DType {
+        self.storage
     }
 
     /// A value whose buffer the caller binds, and of which no gradient is wanted.
@@ -36,12 +54,22 @@ impl Tape {
         self.push(VarInfo { dtype, len, external: true, needs_gradient: false, gradient: None })
     }
 
-    /// An f32 value whose buffer the caller binds, with a gradient. Returns the value and its
-    /// gradient, which is an external value of the same length.
+    /// A value in storage whose buffer the caller binds, with a gradient. Returns the value and
+    /// its gradient, which is an external value of the same length and type.
     pub fn variable(&mut self, len: usize, mode: GradientMode) -> (Var, Var) {
-        let gradient = self.constant(DType::F32, len);
+        self.differentiable(len, self.storage, mode)
+    }
+
+    /// A weight in storage whose buffer the caller binds, with a gradient in f32 that is added
+    /// to. Returns the value and its gradient, which is an external value of the same length.
+    pub fn parameter(&mut self, len: usize) -> (Var, Var) {
+        self.differentiable(len, DType::F32, GradientMode::Add)
+    }
+
+    fn differentiable(&mut self, len: usize, gradient: DType, mode: GradientMode) -> (Var, Var) {
+        let gradient = self.constant(gradient, len);
         let value = self.push(VarInfo {
-            dtype: DType::F32,
+            dtype: self.storage,
             len,
             external: true,
             needs_gradient: true,
@@ -58,7 +86,7 @@ impl Tape {
     /// Starts the gradient of an exported result from a buffer that the caller binds, for a
     /// program whose result feeds other programs. The backward pass works in that buffer.
     pub fn seed(&mut self, var: Var) -> Var {
-        let gradient = self.constant(DType::F32, self.len(var));
+        let gradient = self.constant(self.vars[var.0].dtype, self.len(var));
         self.seeds.push((var, gradient));
         gradient
     }
@@ -73,16 +101,19 @@ impl Tape {
         self.vars.is_empty()
     }
 
-    /// A value that the program owns; the result of operations on `inputs`.
+    /// A value in storage that the program owns; the result of operations on `inputs`.
     pub(crate) fn intermediate(&mut self, len: usize, inputs: &[Var]) -> Var {
         let needs_gradient = inputs.iter().any(|v| self.vars[v.0].needs_gradient);
-        self.push(VarInfo {
-            dtype: DType::F32,
-            len,
-            external: false,
-            needs_gradient,
-            gradient: None,
-        })
+        self.owned(self.storage, len, needs_gradient)
+    }
+
+    /// f32 numbers that an operation keeps for its backward pass.
+    pub(crate) fn statistic(&mut self, len: usize) -> Var {
+        self.owned(DType::F32, len, false)
+    }
+
+    fn owned(&mut self, dtype: DType, len: usize, needs_gradient: bool) -> Var {
+        self.push(VarInfo { dtype, len, external: false, needs_gradient, gradient: None })
     }
 
     pub(crate) fn needs_gradient(&self, var: Var) -> bool {

@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use crate::cpu::Cpu;
+use crate::gpu::Gpu;
 use crate::ops::Ops;
-use crate::{Buffer, DType, DeviceId, Element, Error, Result};
+use crate::{Buffer, DType, DeviceId, Element, Error, Result, bf16};
 
 /// A processor with memory of its own that runs the operations.
 pub trait Device: Ops {
@@ -19,6 +20,9 @@ pub trait Device: Ops {
     /// # Errors
     /// [`Error::OutOfMemory`].
     fn alloc(&mut self, dtype: DType, len: usize) -> Result<Buffer>;
+
+    /// Whether operations take activations and weights that are stored in `storage`.
+    fn stores(&self, storage: DType) -> bool;
 
     /// Copies `bytes` of the host to the whole of `to`; lengths must agree.
     fn upload_bytes(&mut self, to: &Buffer, bytes: &[u8]) -> Result<()>;
@@ -57,6 +61,14 @@ pub trait DeviceExt: Device {
         Ok(values)
     }
 
+    /// The whole of an f32 or bf16 buffer as f32, which is exact.
+    fn read_numbers(&mut self, from: &Buffer) -> Result<Vec<f32>> {
+        match from.dtype() {
+            DType::BF16 => Ok(self.read::<bf16>(from)?.iter().map(|x| x.to_f32()).collect()),
+            _ => self.read::<f32>(from),
+        }
+    }
+
     /// A new buffer that holds `values`.
     fn alloc_from<T: Element>(&mut self, values: &[T]) -> Result<Buffer> {
         let buffer = self.alloc(T::DTYPE, values.len())?;
@@ -82,6 +94,8 @@ pub enum DeviceKind {
     Auto,
     /// The reference implementation, f32.
     Cpu,
+    /// The virtual GPU: compiled kernels, executed and checked on the CPU.
+    Vm,
 }
 
 impl FromStr for DeviceKind {
@@ -91,9 +105,10 @@ impl FromStr for DeviceKind {
         match name {
             "auto" => Ok(DeviceKind::Auto),
             "cpu" => Ok(DeviceKind::Cpu),
+            "vm" => Ok(DeviceKind::Vm),
             _ => Err(Error::Unavailable {
                 device: name.into(),
-                reason: "not built into this version; use auto or cpu".into(),
+                reason: "not built into this version; use auto, cpu or vm".into(),
             }),
         }
     }
@@ -106,5 +121,6 @@ impl FromStr for DeviceKind {
 pub fn open(kind: DeviceKind, threads: usize) -> Result<Box<dyn Device>> {
     match kind {
         DeviceKind::Auto | DeviceKind::Cpu => Ok(Box::new(Cpu::new(threads)?)),
+        DeviceKind::Vm => Ok(Box::new(Gpu::virtual_gpu(threads))),
     }
 }

@@ -57,6 +57,22 @@ pub enum Error {
         /// Device name.
         device: String,
     },
+    /// The device does not compute in the type in which an argument is stored.
+    #[error("{device} computes in f32, not on {found}; use --dtype f32, or a GPU (--device vm)")]
+    Storage {
+        /// Device name.
+        device: String,
+        /// Type of the argument.
+        found: DType,
+    },
+    /// A kernel could not be launched, or went wrong while it ran.
+    #[error("{kernel}: {report}")]
+    Kernel {
+        /// Entry point.
+        kernel: &'static str,
+        /// What the driver says of it.
+        report: String,
+    },
     /// The device cannot be used on this machine.
     #[error("device {device}: {reason}")]
     Unavailable {

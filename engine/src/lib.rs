@@ -5,6 +5,7 @@
 //! * [`ops`]: one argument structure per operation, which states its shapes and checks them,
 //!   so that every backend refuses the same wrong calls with the same words.
 //! * [`cpu`]: the reference implementation, in f32.
+//! * [`gpu`]: the same operations as kernels, on whatever launches them.
 //!
 //! Nothing here knows of models, tapes or files.
 
@@ -13,6 +14,7 @@ pub mod cpu;
 mod device;
 mod dtype;
 mod error;
+pub mod gpu;
 pub mod ops;
 pub mod philox;
 pub mod rope;
@@ -21,6 +23,7 @@ pub use buffer::{Allocation, Buffer, DeviceId};
 pub use device::{Device, DeviceExt, DeviceKind, open};
 pub use dtype::{DType, Element};
 pub use error::Error;
+pub use half::bf16;
 pub use ops::Ops;
 
 /// Result of every fallible call of this crate.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ltm::config::Dtype;
 use ltm::parity::{self, ParityReport};
 use ltm_engine::DeviceKind;
 use tempfile::TempDir;
@@ -12,7 +13,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 fn check(path: &Path, threads: usize) -> ParityReport {
-    parity::run(path, DeviceKind::Cpu, threads).unwrap()
+    parity::run(path, DeviceKind::Cpu, threads, Dtype::F32).unwrap()
 }
 
 #[track_caller]
@@ -93,7 +94,7 @@ fn a_result_that_nothing_is_compared_with_is_noticed() {
     bytes[at..at + 8].copy_from_slice(b"fwd.nirm");
     fs::write(dir.path().join("lone.safetensors"), bytes).unwrap();
     fs::copy(golden("lone.json"), dir.path().join("lone.json")).unwrap();
-    match parity::run(&dir.path().join("lone.json"), DeviceKind::Cpu, 1) {
+    match parity::run(&dir.path().join("lone.json"), DeviceKind::Cpu, 1, Dtype::F32) {
         Ok(report) => assert!(!report.passed() && report.uncovered == ["fwd.nirm"]),
         Err(error) => assert!(error.to_string().contains("fwd.norm"), "{error}"),
     }

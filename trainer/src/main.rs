@@ -20,6 +20,10 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if commands::reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(usage) = error.downcast_ref::<clap::Error>() {
+                let _ = usage.print();
+                return ExitCode::from(2);
+            }
             // Where not even this can be written, the exit code has to do.
             let _ = writeln!(std::io::stderr(), "error: {}", message(&error));
             ExitCode::FAILURE

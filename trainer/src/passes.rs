@@ -57,9 +57,11 @@ impl PassPlan {
     /// If the extents of the configuration contradict each other.
     pub fn record(config: &Config, shape: BatchShape, purpose: Purpose) -> Result<Self> {
         let (model, layout) = (&config.model, ParameterLayout::new(&config.model));
+        let storage = config.storage();
         let none = &mut |_: &mut ltm_autograd::Tape, _: &str, _: ltm_autograd::Var| {};
         let mut suffix = |latents: bool, weights: bool, scale: f32| {
-            record_suffix(model, &layout, SuffixArgs { shape, latents, weights, scale }, none)
+            let args = SuffixArgs { shape, latents, weights, scale, storage };
+            record_suffix(model, &layout, args, none)
         };
         let fast = suffix(true, false, 1.0)?;
         let score = suffix(false, false, 1.0)?;
@@ -82,7 +84,7 @@ impl PassPlan {
         };
         let trainable = purpose == Purpose::Training;
         let none = &mut |_: &mut ltm_autograd::Tape, _: &str, _: ltm_autograd::Var| {};
-        let prefix = record_prefix(model, &layout, shape, trainable, none)?;
+        let prefix = record_prefix(model, &layout, shape, (trainable, storage), none)?;
         Ok(Self { shape, prefix, fast, score, training })
     }
 

@@ -61,9 +61,10 @@ impl Trainer {
     /// If the device has no memory left.
     pub fn new(mut device: Box<dyn Device>, config: Config) -> Result<Self> {
         let shape = BatchShape { batch: config.micro_batch(), seq: config.seq_len() };
+        let storage = config.storage();
         let plan = PassPlan::record(&config, shape, Purpose::Training)?;
-        let parameters = Parameters::zeroed(device.as_mut(), &config.model, true)?;
-        let workspace = Workspace::new(device.as_mut(), &config.model, shape, true)?;
+        let parameters = Parameters::zeroed(device.as_mut(), &config.model, (storage, true))?;
+        let workspace = Workspace::new(device.as_mut(), &config.model, shape, (storage, true))?;
         let passes = plan.allocate(device.as_mut(), &parameters, &workspace)?;
         let update = DecoderUpdate::new(device.as_mut(), &parameters)?;
         Ok(Self { device, config, parameters, workspace, passes, update })

@@ -24,9 +24,9 @@ pub struct Workspace {
     pub logvar_moments: Buffer,
     /// `[B]` f64 nats.
     pub kl: Buffer,
-    /// `[L, B, M, D]` f32.
+    /// `[L, B, M, D]` storage.
     pub z: Buffer,
-    /// `[L, B, M, D]` f32.
+    /// `[L, B, M, D]` storage.
     pub d_z: Buffer,
     /// `[B T]` f32 nats.
     pub token_nll: Buffer,
@@ -43,7 +43,8 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Allocates for micro-batches of `shape`; `trainable` adds the gradients of the prefix.
+    /// Allocates for micro-batches of `shape` whose activations are stored in `storage`;
+    /// `trainable` adds the gradients of the prefix.
     ///
     /// # Errors
     /// If the device has no memory left.
@@ -51,7 +52,7 @@ impl Workspace {
         device: &mut dyn Device,
         model: &ModelConfig,
         shape: BatchShape,
-        trainable: bool,
+        (storage, trainable): (DType, bool),
     ) -> Result<Self> {
         let gaussian = GaussianShape {
             samples: shape.batch,
@@ -68,14 +69,14 @@ impl Workspace {
             eps: floats(latent)?,
             mu_moments: floats(2 * latent)?,
             logvar_moments: floats(2 * latent)?,
-            z: floats(latent)?,
-            d_z: floats(latent)?,
             token_nll: floats(rows)?,
             logsumexp: floats(rows)?,
-            prefix_stream: floats(wide)?,
-            prefix_queries: floats(wide)?,
+            z: device.alloc(storage, latent)?,
+            d_z: device.alloc(storage, latent)?,
+            prefix_stream: device.alloc(storage, wide)?,
+            prefix_queries: device.alloc(storage, wide)?,
             prefix_gradients: match trainable {
-                true => Some((floats(wide)?, floats(wide)?)),
+                true => Some((device.alloc(storage, wide)?, device.alloc(storage, wide)?)),
                 false => None,
             },
             kl: device.alloc(DType::F64, shape.batch)?,
@@ -88,11 +89,16 @@ impl Workspace {
     }
 
     /// Bytes that [`Workspace::new`] allocates.
-    pub fn bytes(model: &ModelConfig, shape: BatchShape, trainable: bool) -> usize {
+    pub fn bytes(
+        model: &ModelConfig,
+        shape: BatchShape,
+        (storage, trainable): (DType, bool),
+    ) -> usize {
         let latent = shape.batch * model.latents * model.dim;
         let wide = shape.rows() * model.dim;
         let gradients = if trainable { 2 } else { 0 };
-        4 * (9 * latent + (2 + gradients) * wide + 5 * shape.rows()) + 8 * shape.batch
+        let stored = 2 * latent + (2 + gradients) * wide;
+        storage.size() * stored + 4 * (7 * latent + 5 * shape.rows()) + 8 * shape.batch
     }
 
     /// The buffer behind a slot of a recorded program.

@@ -29,7 +29,7 @@ impl Tape {
         let rows = self.len(x) / width.max(1);
         self.expect("rms_norm", "x", x, rows * width)?;
         let out = self.intermediate(rows * width, &[x, weight]);
-        let inv_rms = self.intermediate(rows, &[]);
+        let inv_rms = self.statistic(rows);
         let op = RmsNorm { x, weight, out, inv_rms, rows, width, eps };
         self.operations.push(Box::new(op));
         Ok(out)

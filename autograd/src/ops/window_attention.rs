@@ -26,7 +26,7 @@ impl Tape {
         let n = shape.rows() * shape.width();
         self.expect("window_attention", "qkv", qkv, 3 * n)?;
         let out = self.intermediate(n, &[qkv]);
-        let logsumexp = self.intermediate(shape.rows() * shape.heads, &[]);
+        let logsumexp = self.statistic(shape.rows() * shape.heads);
         self.operations.push(Box::new(WindowAttention { qkv, out, logsumexp, shape }));
         Ok(out)
     }

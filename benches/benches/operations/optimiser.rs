@@ -25,6 +25,7 @@ pub fn benches(c: &mut Criterion) {
                 gradients,
                 first_moment,
                 second_moment,
+                copy: None,
                 clip: Some(out),
                 segments: &[AdamWSegment { offset: 0, len: n, decay: true }],
                 step: AdamWStep {

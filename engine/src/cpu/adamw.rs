@@ -1,6 +1,6 @@
 //! AdamW on flat vectors, and the global norm of the gradients.
 
-use super::memory::{read, write};
+use super::memory::{read, refused, write};
 use super::parallel::Shared;
 use super::pool::for_each;
 use super::scratch::Partials;
@@ -62,6 +62,9 @@ vectorized! {
 
 pub fn step(device: DeviceId, args: &AdamW<'_>) -> Result<()> {
     const OP: &str = "adamw";
+    if args.copy.is_some() {
+        return Err(refused(OP));
+    }
     let params = Shared::new(write::<f32>(device, OP, args.params)?);
     let gradients = read::<f32>(device, OP, args.gradients)?;
     let first = Shared::new(write::<f32>(device, OP, args.first_moment)?);

@@ -80,9 +80,17 @@ pub fn write<'a, T: Element>(
     Ok(bytemuck::cast_slice_mut(bytes_mut(device, op, buffer)?))
 }
 
+/// bf16 is storage of a GPU; the CPU keeps and copies it, and computes in f32.
+pub fn refused(op: &'static str) -> Error {
+    Error::Storage { device: format!("{op}: the CPU"), found: DType::BF16 }
+}
+
 fn expect<T: Element>(op: &'static str, buffer: &Buffer) -> Result<()> {
     if buffer.dtype() == T::DTYPE {
         return Ok(());
+    }
+    if buffer.dtype() == DType::BF16 {
+        return Err(refused(op));
     }
     Err(Error::Type { op, what: "argument", found: buffer.dtype(), expected: T::DTYPE })
 }

@@ -87,6 +87,10 @@ impl Device for Cpu {
         memory::alloc(self.id, dtype, len)
     }
 
+    fn stores(&self, storage: DType) -> bool {
+        storage == DType::F32
+    }
+
     fn upload_bytes(&mut self, to: &Buffer, from: &[u8]) -> Result<()> {
         same_length("upload", to.byte_len(), from.len())?;
         bytes_mut(self.id, "upload", to)?.copy_from_slice(from);

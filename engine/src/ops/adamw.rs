@@ -50,6 +50,9 @@ pub struct AdamW<'a> {
     pub first_moment: &'a Buffer,
     /// `[n]` f32 second moment, updated.
     pub second_moment: &'a Buffer,
+    /// `[n]` bf16, overwritten with the new parameters, rounded to nearest even: what the
+    /// passes of a bf16 model read. `None`: none is kept.
+    pub copy: Option<&'a Buffer>,
     /// `[2]` f64 as written by [`GlobalNorm`]; its factor scales the gradients. `None`: 1.
     pub clip: Option<&'a Buffer>,
     /// Consecutive ranges that cover `0..n`.
@@ -76,7 +79,11 @@ impl AdamW<'_> {
             end += segment.len;
         }
         check::value(OP, end == n, || format!("segments cover {end} of {n} parameters"))?;
-        let outputs = [self.params, self.first_moment, self.second_moment];
+        let mut outputs = vec![self.params, self.first_moment, self.second_moment];
+        if let Some(copy) = self.copy {
+            check::buffer(OP, "copy", copy, DType::BF16, n)?;
+            outputs.push(copy);
+        }
         if let Some(clip) = self.clip {
             check::buffer(OP, "clip", clip, DType::F64, 2)?;
             check::distinct(OP, &outputs, &[clip])?;

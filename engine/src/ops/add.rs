@@ -6,9 +6,9 @@ use crate::{Buffer, Result};
 /// `into += x`.
 #[derive(Debug)]
 pub struct Add<'a> {
-    /// `[n]` f32.
+    /// `[n]` storage.
     pub x: &'a Buffer,
-    /// `[n]` f32, added to.
+    /// `[n]` storage, added to.
     pub into: &'a Buffer,
 }
 
@@ -16,8 +16,9 @@ impl Add<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "add";
-        check::floats(OP, "x", self.x, self.into.len())?;
-        check::floats(OP, "into", self.into, self.into.len())?;
+        let t = check::storage(OP, "into", self.into)?;
+        check::buffer(OP, "x", self.x, t, self.into.len())?;
+        check::buffer(OP, "into", self.into, t, self.into.len())?;
         check::distinct(OP, &[self.into], &[self.x])
     }
 }

@@ -19,6 +19,15 @@ pub(crate) fn buffer(
     Ok(())
 }
 
+/// The type in which a call stores activations and weights, taken from its leading argument:
+/// f32 or bf16. The other storage arguments of the call must be alike.
+pub(crate) fn storage(op: &'static str, what: &'static str, b: &Buffer) -> Result<DType> {
+    match b.dtype() {
+        DType::F32 | DType::BF16 => Ok(b.dtype()),
+        found => Err(Error::Type { op, what, found, expected: DType::F32 }),
+    }
+}
+
 /// `buffer` holds exactly `expected` numbers in f32.
 pub(crate) fn floats(
     op: &'static str,

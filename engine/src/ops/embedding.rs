@@ -6,11 +6,11 @@ use crate::{Buffer, Result};
 /// `out[r] = table[tokens[r]]`.
 #[derive(Debug)]
 pub struct EmbeddingForward<'a> {
-    /// `[vocab, width]` f32.
+    /// `[vocab, width]` storage.
     pub table: &'a Buffer,
     /// `[rows]` i32 in `0..vocab`.
     pub tokens: &'a Buffer,
-    /// `[rows, width]` f32, overwritten.
+    /// `[rows, width]` storage, overwritten.
     pub out: &'a Buffer,
     /// Tokens.
     pub rows: usize,
@@ -26,9 +26,10 @@ impl EmbeddingForward<'_> {
         const OP: &str = "embedding_forward";
         check::positive(OP, "width", self.width)?;
         check::positive(OP, "vocab", self.vocab)?;
-        check::floats(OP, "table", self.table, self.vocab * self.width)?;
+        let t = check::storage(OP, "table", self.table)?;
+        check::buffer(OP, "table", self.table, t, self.vocab * self.width)?;
         check::integers(OP, "tokens", self.tokens, self.rows)?;
-        check::floats(OP, "out", self.out, self.rows * self.width)?;
+        check::buffer(OP, "out", self.out, t, self.rows * self.width)?;
         check::distinct(OP, &[self.out], &[self.table, self.tokens])
     }
 }
@@ -36,7 +37,7 @@ impl EmbeddingForward<'_> {
 /// `d_table[t] += sum of d_out[r] over the rows r of token t`, in ascending r.
 #[derive(Debug)]
 pub struct EmbeddingBackward<'a> {
-    /// `[rows, width]` f32.
+    /// `[rows, width]` storage.
     pub d_out: &'a Buffer,
     /// `[rows]` i32 in `0..vocab`.
     pub tokens: &'a Buffer,
@@ -59,7 +60,8 @@ impl EmbeddingBackward<'_> {
         const OP: &str = "embedding_backward";
         check::positive(OP, "width", self.width)?;
         check::positive(OP, "vocab", self.vocab)?;
-        check::floats(OP, "d_out", self.d_out, self.rows * self.width)?;
+        let t = check::storage(OP, "d_out", self.d_out)?;
+        check::buffer(OP, "d_out", self.d_out, t, self.rows * self.width)?;
         check::integers(OP, "tokens", self.tokens, self.rows)?;
         check::integers(OP, "order", self.order, self.rows)?;
         check::floats(OP, "d_table", self.d_table, self.vocab * self.width)?;

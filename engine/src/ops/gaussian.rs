@@ -2,7 +2,8 @@
 //!
 //! `mu`, `logvar` and `eps` are `[samples, layers, per_layer]` (`per_layer` = latents per
 //! layer times width). `z` is layer-major, `[layers, samples, per_layer]`, so that the latents
-//! of one layer are one contiguous matrix for its key and value projections.
+//! of one layer are one contiguous matrix for its key and value projections. `z` and its gradient
+//! are in the storage type; everything else is f32, but for the KL in f64.
 
 use super::{AdamWStep, check};
 use crate::{Buffer, DType, Result};
@@ -58,7 +59,8 @@ impl GaussianReparameterise<'_> {
         check::floats(OP, "mu", self.mu, n)?;
         check::floats(OP, "logvar", self.logvar, n)?;
         check::floats(OP, "eps", self.eps, n)?;
-        check::floats(OP, "z", self.z, n)?;
+        let t = check::storage(OP, "z", self.z)?;
+        check::buffer(OP, "z", self.z, t, n)?;
         check::distinct(OP, &[self.z], &[self.mu, self.logvar, self.eps])
     }
 }
@@ -112,7 +114,8 @@ impl GaussianBackward<'_> {
     pub fn check(&self) -> Result<()> {
         const OP: &str = "gaussian_backward";
         let n = self.shape.len();
-        check::floats(OP, "d_z", self.d_z, n)?;
+        let t = check::storage(OP, "d_z", self.d_z)?;
+        check::buffer(OP, "d_z", self.d_z, t, n)?;
         check::floats(OP, "mu", self.mu, n)?;
         check::floats(OP, "logvar", self.logvar, n)?;
         check::floats(OP, "eps", self.eps, n)?;
@@ -156,13 +159,14 @@ impl GaussianUpdate<'_> {
     pub fn check(&self) -> Result<()> {
         const OP: &str = "gaussian_update";
         let n = self.shape.len();
-        check::floats(OP, "d_z", self.d_z, n)?;
+        let t = check::storage(OP, "d_z", self.d_z)?;
+        check::buffer(OP, "d_z", self.d_z, t, n)?;
         check::floats(OP, "eps", self.eps, n)?;
         check::floats(OP, "mu", self.mu, n)?;
         check::floats(OP, "logvar", self.logvar, n)?;
         check::floats(OP, "mu_moments", self.mu_moments, 2 * n)?;
         check::floats(OP, "logvar_moments", self.logvar_moments, 2 * n)?;
-        check::floats(OP, "z", self.z, n)?;
+        check::buffer(OP, "z", self.z, t, n)?;
         check::buffer(OP, "kl", self.kl, DType::F64, self.shape.samples)?;
         self.step.check(OP)?;
         let outputs = [self.mu, self.logvar, self.mu_moments, self.logvar_moments, self.kl, self.z];

@@ -55,11 +55,11 @@ impl LatentAttentionShape {
 /// `out = softmax(rope(q) rope(k)^T / sqrt(head_dim)) v` over the latents.
 #[derive(Debug)]
 pub struct LatentAttentionForward<'a> {
-    /// `[batch, seq, heads, head_dim]` f32, unrotated.
+    /// `[batch, seq, heads, head_dim]` storage, unrotated.
     pub q: &'a Buffer,
-    /// `[batch, latents, 2, heads, head_dim]` f32: unrotated k, and v.
+    /// `[batch, latents, 2, heads, head_dim]` storage: unrotated k, and v.
     pub kv: &'a Buffer,
-    /// `[batch, seq, heads, head_dim]` f32, overwritten.
+    /// `[batch, seq, heads, head_dim]` storage, overwritten.
     pub out: &'a Buffer,
     /// Extents.
     pub shape: LatentAttentionShape,
@@ -71,9 +71,10 @@ impl LatentAttentionForward<'_> {
         const OP: &str = "latent_attention_forward";
         let (s, n) = (&self.shape, self.shape.rows() * self.shape.width());
         s.check(OP)?;
-        check::floats(OP, "q", self.q, n)?;
-        check::floats(OP, "kv", self.kv, 2 * s.batch * s.latents * s.width())?;
-        check::floats(OP, "out", self.out, n)?;
+        let t = check::storage(OP, "q", self.q)?;
+        check::buffer(OP, "q", self.q, t, n)?;
+        check::buffer(OP, "kv", self.kv, t, 2 * s.batch * s.latents * s.width())?;
+        check::buffer(OP, "out", self.out, t, n)?;
         check::distinct(OP, &[self.out], &[self.q, self.kv])
     }
 }
@@ -81,18 +82,18 @@ impl LatentAttentionForward<'_> {
 /// Gradients with respect to the unrotated q, k and v; weights are recomputed.
 #[derive(Debug)]
 pub struct LatentAttentionBackward<'a> {
-    /// `[batch, seq, heads, head_dim]` f32, unrotated.
+    /// `[batch, seq, heads, head_dim]` storage, unrotated.
     pub q: &'a Buffer,
-    /// `[batch, latents, 2, heads, head_dim]` f32: unrotated k, and v.
+    /// `[batch, latents, 2, heads, head_dim]` storage: unrotated k, and v.
     pub kv: &'a Buffer,
-    /// `[batch, seq, heads, head_dim]` f32.
+    /// `[batch, seq, heads, head_dim]` storage.
     pub d_out: &'a Buffer,
-    /// `[batch, seq, heads, head_dim]` f32; not computed if absent (in layer 0 nothing below
+    /// `[batch, seq, heads, head_dim]` storage; not computed if absent (in layer 0 nothing below
     /// the queries depends on z).
     pub d_q: Option<&'a Buffer>,
     /// Add to `d_q` or overwrite it.
     pub accumulate_q: bool,
-    /// `[batch, latents, 2, heads, head_dim]` f32, overwritten.
+    /// `[batch, latents, 2, heads, head_dim]` storage, overwritten.
     pub d_kv: &'a Buffer,
     /// Extents.
     pub shape: LatentAttentionShape,
@@ -105,15 +106,16 @@ impl LatentAttentionBackward<'_> {
         let (s, n) = (&self.shape, self.shape.rows() * self.shape.width());
         let kv = 2 * s.batch * s.latents * s.width();
         s.check(OP)?;
-        check::floats(OP, "q", self.q, n)?;
-        check::floats(OP, "kv", self.kv, kv)?;
-        check::floats(OP, "d_out", self.d_out, n)?;
-        check::floats(OP, "d_kv", self.d_kv, kv)?;
+        let t = check::storage(OP, "q", self.q)?;
+        check::buffer(OP, "q", self.q, t, n)?;
+        check::buffer(OP, "kv", self.kv, t, kv)?;
+        check::buffer(OP, "d_out", self.d_out, t, n)?;
+        check::buffer(OP, "d_kv", self.d_kv, t, kv)?;
         let inputs = [self.q, self.kv, self.d_out];
         match self.d_q {
             None => check::distinct(OP, &[self.d_kv], &inputs),
             Some(d_q) => {
-                check::floats(OP, "d_q", d_q, n)?;
+                check::buffer(OP, "d_q", d_q, t, n)?;
                 check::distinct(OP, &[self.d_kv, d_q], &inputs)
             }
         }

@@ -6,13 +6,13 @@ use crate::{Buffer, Result};
 /// `out = x weight^T (+ residual)`.
 #[derive(Debug)]
 pub struct LinearForward<'a> {
-    /// `[rows, inner]` f32.
+    /// `[rows, inner]` storage.
     pub x: &'a Buffer,
-    /// `[outer, inner]` f32.
+    /// `[outer, inner]` storage.
     pub weight: &'a Buffer,
-    /// `[rows, outer]` f32, added to the product if given.
+    /// `[rows, outer]` storage, added to the product if given.
     pub residual: Option<&'a Buffer>,
-    /// `[rows, outer]` f32, overwritten.
+    /// `[rows, outer]` storage, overwritten.
     pub out: &'a Buffer,
     /// Rows of `x`.
     pub rows: usize,
@@ -26,11 +26,12 @@ impl LinearForward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "linear_forward";
-        check::floats(OP, "x", self.x, self.rows * self.inner)?;
-        check::floats(OP, "weight", self.weight, self.outer * self.inner)?;
-        check::floats(OP, "out", self.out, self.rows * self.outer)?;
+        let t = check::storage(OP, "x", self.x)?;
+        check::buffer(OP, "x", self.x, t, self.rows * self.inner)?;
+        check::buffer(OP, "weight", self.weight, t, self.outer * self.inner)?;
+        check::buffer(OP, "out", self.out, t, self.rows * self.outer)?;
         if let Some(residual) = self.residual {
-            check::floats(OP, "residual", residual, self.rows * self.outer)?;
+            check::buffer(OP, "residual", residual, t, self.rows * self.outer)?;
             check::distinct(OP, &[self.out], &[residual])?;
         }
         check::distinct(OP, &[self.out], &[self.x, self.weight])
@@ -40,11 +41,11 @@ impl LinearForward<'_> {
 /// `d_x (+)= d_out weight`.
 #[derive(Debug)]
 pub struct LinearBackwardInput<'a> {
-    /// `[rows, outer]` f32.
+    /// `[rows, outer]` storage.
     pub d_out: &'a Buffer,
-    /// `[outer, inner]` f32.
+    /// `[outer, inner]` storage.
     pub weight: &'a Buffer,
-    /// `[rows, inner]` f32.
+    /// `[rows, inner]` storage.
     pub d_x: &'a Buffer,
     /// Add to `d_x` or overwrite it.
     pub accumulate: bool,
@@ -60,9 +61,10 @@ impl LinearBackwardInput<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "linear_backward_input";
-        check::floats(OP, "d_out", self.d_out, self.rows * self.outer)?;
-        check::floats(OP, "weight", self.weight, self.outer * self.inner)?;
-        check::floats(OP, "d_x", self.d_x, self.rows * self.inner)?;
+        let t = check::storage(OP, "d_out", self.d_out)?;
+        check::buffer(OP, "d_out", self.d_out, t, self.rows * self.outer)?;
+        check::buffer(OP, "weight", self.weight, t, self.outer * self.inner)?;
+        check::buffer(OP, "d_x", self.d_x, t, self.rows * self.inner)?;
         check::distinct(OP, &[self.d_x], &[self.d_out, self.weight])
     }
 }
@@ -70,9 +72,9 @@ impl LinearBackwardInput<'_> {
 /// `d_weight += d_out^T x`.
 #[derive(Debug)]
 pub struct LinearBackwardWeight<'a> {
-    /// `[rows, outer]` f32.
+    /// `[rows, outer]` storage.
     pub d_out: &'a Buffer,
-    /// `[rows, inner]` f32.
+    /// `[rows, inner]` storage.
     pub x: &'a Buffer,
     /// `[outer, inner]` f32, added to.
     pub d_weight: &'a Buffer,
@@ -88,8 +90,9 @@ impl LinearBackwardWeight<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "linear_backward_weight";
-        check::floats(OP, "d_out", self.d_out, self.rows * self.outer)?;
-        check::floats(OP, "x", self.x, self.rows * self.inner)?;
+        let t = check::storage(OP, "d_out", self.d_out)?;
+        check::buffer(OP, "d_out", self.d_out, t, self.rows * self.outer)?;
+        check::buffer(OP, "x", self.x, t, self.rows * self.inner)?;
         check::floats(OP, "d_weight", self.d_weight, self.outer * self.inner)?;
         check::distinct(OP, &[self.d_weight], &[self.d_out, self.x])
     }

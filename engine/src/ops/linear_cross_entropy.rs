@@ -10,9 +10,9 @@ use crate::{Buffer, Result};
 /// are computed in the same pass. Rows whose target is negative are ignored: nll 0, no gradient.
 #[derive(Debug)]
 pub struct LinearCrossEntropy<'a> {
-    /// `[rows, width]` f32.
+    /// `[rows, width]` storage.
     pub hidden: &'a Buffer,
-    /// `[vocab, width]` f32.
+    /// `[vocab, width]` storage.
     pub weight: &'a Buffer,
     /// `[rows]` i32 below `vocab`; negative is ignored.
     pub targets: &'a Buffer,
@@ -20,7 +20,7 @@ pub struct LinearCrossEntropy<'a> {
     pub token_nll: &'a Buffer,
     /// `[rows]` f32, overwritten.
     pub logsumexp: &'a Buffer,
-    /// `[rows, width]` f32, overwritten with `scale * (softmax(l) - onehot) weight`.
+    /// `[rows, width]` storage, overwritten with `scale * (softmax(l) - onehot) weight`.
     pub d_hidden: Option<&'a Buffer>,
     /// `[vocab, width]` f32; `scale * (softmax(l) - onehot)^T hidden` is added.
     pub d_weight: Option<&'a Buffer>,
@@ -40,14 +40,15 @@ impl LinearCrossEntropy<'_> {
         const OP: &str = "linear_cross_entropy";
         check::positive(OP, "width", self.width)?;
         check::positive(OP, "vocab", self.vocab)?;
-        check::floats(OP, "hidden", self.hidden, self.rows * self.width)?;
-        check::floats(OP, "weight", self.weight, self.vocab * self.width)?;
+        let t = check::storage(OP, "hidden", self.hidden)?;
+        check::buffer(OP, "hidden", self.hidden, t, self.rows * self.width)?;
+        check::buffer(OP, "weight", self.weight, t, self.vocab * self.width)?;
         check::integers(OP, "targets", self.targets, self.rows)?;
         check::floats(OP, "token_nll", self.token_nll, self.rows)?;
         check::floats(OP, "logsumexp", self.logsumexp, self.rows)?;
         let mut outputs = vec![self.token_nll, self.logsumexp];
         if let Some(d_hidden) = self.d_hidden {
-            check::floats(OP, "d_hidden", d_hidden, self.rows * self.width)?;
+            check::buffer(OP, "d_hidden", d_hidden, t, self.rows * self.width)?;
             outputs.push(d_hidden);
         }
         if let Some(d_weight) = self.d_weight {

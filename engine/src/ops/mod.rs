@@ -3,6 +3,9 @@
 //! Matrices are row-major. Every argument structure has a `check` that a backend calls first.
 //! Every reduction has a fixed order: the same input gives the same bits, whatever the number
 //! of threads. "Added to" marks arguments that accumulate.
+//!
+//! Arguments in "storage" are f32 or bf16, all of one call alike; arithmetic is in f32 either
+//! way. Statistics and gradients of weights are f32 always. The CPU takes f32 only.
 
 mod adamw;
 mod add;

@@ -9,7 +9,7 @@ use crate::{Buffer, Result};
 /// Equal logits rank by token id, so the draw is a function of its arguments alone.
 #[derive(Debug)]
 pub struct Sample<'a> {
-    /// `[rows, vocab]` f32.
+    /// `[rows, vocab]` storage.
     pub logits: &'a Buffer,
     /// `[rows]` i32, overwritten.
     pub tokens: &'a Buffer,
@@ -33,7 +33,8 @@ impl Sample<'_> {
     /// Extents, types and ranges.
     pub fn check(&self) -> Result<()> {
         const OP: &str = "sample";
-        check::floats(OP, "logits", self.logits, self.rows * self.vocab)?;
+        let t = check::storage(OP, "logits", self.logits)?;
+        check::buffer(OP, "logits", self.logits, t, self.rows * self.vocab)?;
         check::integers(OP, "tokens", self.tokens, self.rows)?;
         check::value(OP, self.vocab > 0, || "an empty vocabulary".into())?;
         check::value(OP, self.temperature >= 0.0 && self.temperature.is_finite(), || {

@@ -6,9 +6,9 @@ use crate::{Buffer, Result};
 /// `out = silu(gate) * up`.
 #[derive(Debug)]
 pub struct SwigluForward<'a> {
-    /// `[rows, 2, width]` f32: gate, then up.
+    /// `[rows, 2, width]` storage: gate, then up.
     pub gate_up: &'a Buffer,
-    /// `[rows, width]` f32, overwritten.
+    /// `[rows, width]` storage, overwritten.
     pub out: &'a Buffer,
     /// Rows.
     pub rows: usize,
@@ -22,8 +22,9 @@ impl SwigluForward<'_> {
         const OP: &str = "swiglu_forward";
         check::positive(OP, "width", self.width)?;
         let n = self.rows * self.width;
-        check::floats(OP, "gate_up", self.gate_up, 2 * n)?;
-        check::floats(OP, "out", self.out, n)?;
+        let t = check::storage(OP, "gate_up", self.gate_up)?;
+        check::buffer(OP, "gate_up", self.gate_up, t, 2 * n)?;
+        check::buffer(OP, "out", self.out, t, n)?;
         check::distinct(OP, &[self.out], &[self.gate_up])
     }
 }
@@ -31,11 +32,11 @@ impl SwigluForward<'_> {
 /// `d_gate = d_out * up * silu'(gate)`, `d_up = d_out * silu(gate)`.
 #[derive(Debug)]
 pub struct SwigluBackward<'a> {
-    /// `[rows, 2, width]` f32: gate, then up.
+    /// `[rows, 2, width]` storage: gate, then up.
     pub gate_up: &'a Buffer,
-    /// `[rows, width]` f32.
+    /// `[rows, width]` storage.
     pub d_out: &'a Buffer,
-    /// `[rows, 2, width]` f32, overwritten.
+    /// `[rows, 2, width]` storage, overwritten.
     pub d_gate_up: &'a Buffer,
     /// Rows.
     pub rows: usize,
@@ -49,9 +50,10 @@ impl SwigluBackward<'_> {
         const OP: &str = "swiglu_backward";
         check::positive(OP, "width", self.width)?;
         let n = self.rows * self.width;
-        check::floats(OP, "gate_up", self.gate_up, 2 * n)?;
-        check::floats(OP, "d_out", self.d_out, n)?;
-        check::floats(OP, "d_gate_up", self.d_gate_up, 2 * n)?;
+        let t = check::storage(OP, "gate_up", self.gate_up)?;
+        check::buffer(OP, "gate_up", self.gate_up, t, 2 * n)?;
+        check::buffer(OP, "d_out", self.d_out, t, n)?;
+        check::buffer(OP, "d_gate_up", self.d_gate_up, t, 2 * n)?;
         check::distinct(OP, &[self.d_gate_up], &[self.gate_up, self.d_out])
     }
 }

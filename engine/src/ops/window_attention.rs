@@ -46,9 +46,9 @@ impl WindowAttentionShape {
 /// `out = softmax(rope(q) rope(k)^T / sqrt(head_dim)) v` inside the window.
 #[derive(Debug)]
 pub struct WindowAttentionForward<'a> {
-    /// `[batch, seq, 3, heads, head_dim]` f32: unrotated q, k, v.
+    /// `[batch, seq, 3, heads, head_dim]` storage: unrotated q, k, v.
     pub qkv: &'a Buffer,
-    /// `[batch, seq, heads, head_dim]` f32, overwritten.
+    /// `[batch, seq, heads, head_dim]` storage, overwritten.
     pub out: &'a Buffer,
     /// `[batch, heads, seq]` f32, overwritten: log of the softmax denominator.
     pub logsumexp: &'a Buffer,
@@ -62,8 +62,9 @@ impl WindowAttentionForward<'_> {
         const OP: &str = "window_attention_forward";
         let (s, n) = (&self.shape, self.shape.rows() * self.shape.width());
         s.check(OP)?;
-        check::floats(OP, "qkv", self.qkv, 3 * n)?;
-        check::floats(OP, "out", self.out, n)?;
+        let t = check::storage(OP, "qkv", self.qkv)?;
+        check::buffer(OP, "qkv", self.qkv, t, 3 * n)?;
+        check::buffer(OP, "out", self.out, t, n)?;
         check::floats(OP, "logsumexp", self.logsumexp, s.rows() * s.heads)?;
         check::distinct(OP, &[self.out, self.logsumexp], &[self.qkv])
     }
@@ -72,15 +73,15 @@ impl WindowAttentionForward<'_> {
 /// Gradients with respect to the unrotated q, k and v; scores are recomputed.
 #[derive(Debug)]
 pub struct WindowAttentionBackward<'a> {
-    /// `[batch, seq, 3, heads, head_dim]` f32: unrotated q, k, v.
+    /// `[batch, seq, 3, heads, head_dim]` storage: unrotated q, k, v.
     pub qkv: &'a Buffer,
-    /// `[batch, seq, heads, head_dim]` f32 from the forward pass.
+    /// `[batch, seq, heads, head_dim]` storage from the forward pass.
     pub out: &'a Buffer,
     /// `[batch, heads, seq]` f32 from the forward pass.
     pub logsumexp: &'a Buffer,
-    /// `[batch, seq, heads, head_dim]` f32.
+    /// `[batch, seq, heads, head_dim]` storage.
     pub d_out: &'a Buffer,
-    /// `[batch, seq, 3, heads, head_dim]` f32, overwritten.
+    /// `[batch, seq, 3, heads, head_dim]` storage, overwritten.
     pub d_qkv: &'a Buffer,
     /// Extents.
     pub shape: WindowAttentionShape,
@@ -92,11 +93,12 @@ impl WindowAttentionBackward<'_> {
         const OP: &str = "window_attention_backward";
         let (s, n) = (&self.shape, self.shape.rows() * self.shape.width());
         s.check(OP)?;
-        check::floats(OP, "qkv", self.qkv, 3 * n)?;
-        check::floats(OP, "out", self.out, n)?;
+        let t = check::storage(OP, "qkv", self.qkv)?;
+        check::buffer(OP, "qkv", self.qkv, t, 3 * n)?;
+        check::buffer(OP, "out", self.out, t, n)?;
         check::floats(OP, "logsumexp", self.logsumexp, s.rows() * s.heads)?;
-        check::floats(OP, "d_out", self.d_out, n)?;
-        check::floats(OP, "d_qkv", self.d_qkv, 3 * n)?;
+        check::buffer(OP, "d_out", self.d_out, t, n)?;
+        check::buffer(OP, "d_qkv", self.d_qkv, t, 3 * n)?;
         check::distinct(OP, &[self.d_qkv], &[self.qkv, self.out, self.logsumexp, self.d_out])
     }
 }
@@ -104,14 +106,14 @@ impl WindowAttentionBackward<'_> {
 /// One new token per sequence against a ring cache of the last `window` keys and values.
 #[derive(Debug)]
 pub struct WindowAttentionDecode<'a> {
-    /// `[batch, 3, heads, head_dim]` f32: unrotated q, k, v of the new token.
+    /// `[batch, 3, heads, head_dim]` storage: unrotated q, k, v of the new token.
     pub qkv: &'a Buffer,
-    /// `[batch, window, heads, head_dim]` f32: rotated keys; slot `position % window` is
+    /// `[batch, window, heads, head_dim]` storage: rotated keys; slot `position % window` is
     /// written by the call.
     pub keys: &'a Buffer,
-    /// `[batch, window, heads, head_dim]` f32: values, written likewise.
+    /// `[batch, window, heads, head_dim]` storage: values, written likewise.
     pub values: &'a Buffer,
-    /// `[batch, heads, head_dim]` f32, overwritten.
+    /// `[batch, heads, head_dim]` storage, overwritten.
     pub out: &'a Buffer,
     /// Position of the new token; the slots of all earlier ones have been filled by earlier
     /// calls. `shape.seq` is 1.
@@ -127,10 +129,11 @@ impl WindowAttentionDecode<'_> {
         let (s, n) = (&self.shape, self.shape.batch * self.shape.width());
         s.check(OP)?;
         check::value(OP, s.seq == 1, || format!("seq is {}, expected 1", s.seq))?;
-        check::floats(OP, "qkv", self.qkv, 3 * n)?;
-        check::floats(OP, "keys", self.keys, n * s.window)?;
-        check::floats(OP, "values", self.values, n * s.window)?;
-        check::floats(OP, "out", self.out, n)?;
+        let t = check::storage(OP, "qkv", self.qkv)?;
+        check::buffer(OP, "qkv", self.qkv, t, 3 * n)?;
+        check::buffer(OP, "keys", self.keys, t, n * s.window)?;
+        check::buffer(OP, "values", self.values, t, n * s.window)?;
+        check::buffer(OP, "out", self.out, t, n)?;
         check::distinct(OP, &[self.out, self.keys, self.values], &[self.qkv])
     }
 }

@@ -4,6 +4,7 @@ pub mod adamw;
 pub mod add;
 pub mod embedding;
 pub mod gaussian;
+mod head_width;
 pub mod latent_attention;
 pub mod linear;
 pub mod linear_cross_entropy;
@@ -12,6 +13,8 @@ pub mod rms_norm;
 pub mod sample;
 pub mod swiglu;
 pub mod window_attention;
+
+pub use head_width::HeadWidth;
 
 /// One kernel: its name in the PTX and the module that holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,4 +136,20 @@ pub fn entry_points() -> impl Iterator<Item = &'static EntryPoint> {
     ]
     .into_iter()
     .flatten()
+}
+
+/// The compiled modules of this version.
+pub fn modules() -> impl Iterator<Item = &'static Module> {
+    const MODULES: &[Module] = &[
+        latent_attention::MODULE,
+        linear::MODULE,
+        linear_cross_entropy::MODULE,
+        window_attention::MODULE,
+    ];
+    MODULES.iter()
+}
+
+/// The compiled module of this name.
+pub fn module(name: &str) -> Option<&'static Module> {
+    modules().find(|module| module.name == name)
 }

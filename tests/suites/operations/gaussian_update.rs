@@ -139,6 +139,7 @@ fn an_update_is_backward_adamw_and_draw() {
                 gradients,
                 first_moment: &moments.slice(0..n).unwrap(),
                 second_moment: &moments.slice(n..2 * n).unwrap(),
+                copy: None,
                 clip: None,
                 segments: &[AdamWSegment { offset: 0, len: n, decay: true }],
                 step: case.step(),

@@ -88,7 +88,9 @@ impl Args {
         for setting in &self.set {
             layers = layers.set(setting)?;
         }
-        Ok(layers.finish(None)?)
+        let config = self.device.layer(layers)?.finish(None)?;
+        self.device.check(&config)?;
+        Ok(config)
     }
 }
 
@@ -142,6 +144,7 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
             "shape": format!("{:?}", args.shape).to_lowercase(),
             "reading": format!("{reading:?}").to_lowercase(),
             "device": trainer.device.name(),
+            "dtype": config.train.dtype.name(),
             "threads": threads,
             "iterations": args.iterations,
             "tokens_per_second": rate(median),
@@ -164,12 +167,15 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
         rate(seconds[0]),
         rss as f64 / 1e6
     )?;
-    say!(
-        "  matrix products: {:.0}% of the thread time, {gflops:.1} GFLOP/s a thread; \
-         {:.1} GFLOP/s over everything",
-        100.0 * shares,
-        matmul.1 / total / 1e9
-    )?;
+    // Only the CPU's products are counted.
+    if matmul.1 > 0.0 {
+        say!(
+            "  matrix products: {:.0}% of the thread time, {gflops:.1} GFLOP/s a thread; \
+             {:.1} GFLOP/s over everything",
+            100.0 * shares,
+            matmul.1 / total / 1e9
+        )?;
+    }
     say!("  last loss {loss:.4} nats/token")?;
     if args.by_operation {
         print_operations(&mut trainer)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use ltm::checkpoint::{self, Checkpoint, Purpose};
-use ltm::config::Config;
+use ltm::config::{Config, Layers};
 use ltm::model::Parameters;
 use ltm::run_dir::RunPaths;
 use ltm_engine::Device;
@@ -41,10 +41,13 @@ impl Model {
                 })?
             }
         };
-        let config = checkpoint.config().clone();
+        let config = device.layer(Layers::from_config(checkpoint.config().clone()))?;
+        let config = config.finish(None)?;
+        device.check(&config)?;
         let kind: TokenizerKind = checkpoint.state().tokenizer.parse()?;
         let mut device = device.open()?;
-        let parameters = Parameters::zeroed(device.as_mut(), &config.model, false)?;
+        let parameters =
+            Parameters::zeroed(device.as_mut(), &config.model, (config.storage(), false))?;
         parameters.load(device.as_mut(), &checkpoint)?;
         let iteration = checkpoint.state().iteration;
         Ok(Self { device, config, parameters, tokenizer: Tokenizer::new(kind)?, iteration })

@@ -54,6 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Machine::cpu(if threads == 0 { cores } else { threads })
         }
     };
+    let layers = args.device.layer(layers)?;
     let plan = Plan::new(&layers.finish(None)?, &[here, Machine::h200()])?;
     match args.json {
         true => say!("{}", serde_json::to_string(&plan)?)?,

@@ -63,7 +63,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for setting in &args.set {
         layers = layers.set(setting)?;
     }
-    let config = layers.finish(None)?;
+    let config = args.device.layer(layers)?.finish(None)?;
+    args.device.check(&config)?;
     let run_path = free_run_directory(&args.out)?;
     say!(
         "3. training tiny ({:.2}M parameters, {} iterations) in {}",

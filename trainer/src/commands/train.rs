@@ -44,7 +44,7 @@ impl Args {
         for setting in &self.set {
             layers = layers.set(setting)?;
         }
-        Ok(layers)
+        self.device.layer(layers)
     }
 
     fn config(&self) -> anyhow::Result<Config> {
@@ -65,8 +65,10 @@ impl Args {
 
 /// Trains.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = args.config()?;
+    args.device.check(&config)?;
     let options = RunOptions {
-        config: args.config()?,
+        config,
         data: args.data,
         out: args.out,
         resume: args.resume,

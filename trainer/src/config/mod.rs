@@ -22,7 +22,7 @@ pub use model::{LatentSpacing, ModelConfig, ScaledInit};
 pub use origin::Origin;
 pub use preset::Preset;
 pub use slow::{FirstLr, SlowConfig, TrajectorySamples};
-pub use train::TrainConfig;
+pub use train::{Dtype, TrainConfig};
 
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,11 @@ impl Config {
             0 => self.train.batch,
             fixed => fixed,
         }
+    }
+
+    /// Element type of activations and of the weights that passes read.
+    pub fn storage(&self) -> ltm_engine::DType {
+        self.train.dtype.storage()
     }
 
     /// Width of one attention head.

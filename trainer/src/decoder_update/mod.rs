@@ -66,6 +66,7 @@ impl DecoderUpdate {
             gradients: &training.gradients,
             first_moment: &training.first_moment,
             second_moment: &training.second_moment,
+            copy: parameters.copy.as_ref(),
             clip: Some(&self.clip),
             segments: &self.segments,
             step: AdamWStep {

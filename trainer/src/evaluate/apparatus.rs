@@ -37,7 +37,7 @@ impl Evaluator {
         shape: BatchShape,
     ) -> Result<Self> {
         let plan = PassPlan::record(config, shape, Purpose::Inference)?;
-        let workspace = Workspace::new(device, &config.model, shape, false)?;
+        let workspace = Workspace::new(device, &config.model, shape, (config.storage(), false))?;
         let passes = plan.allocate(device, parameters, &workspace)?;
         Ok(Self { passes, workspace })
     }

@@ -33,7 +33,7 @@ impl Decoder {
         model: &ModelConfig,
         parameters: &Parameters,
     ) -> Result<Self> {
-        let (layout, weights) = (&parameters.layout, &parameters.values);
+        let (layout, weights) = (&parameters.layout, parameters.weights());
         let layers = (0..model.layers)
             .map(|layer| Layer::new(device, model, layout, weights, layer))
             .collect::<Result<_>>()?;
@@ -41,9 +41,9 @@ impl Decoder {
             embedding: weights.slice(layout.embedding())?,
             norm: weights.slice(layout.norm())?,
             layers,
-            scratch: Scratch::new(device, model)?,
+            scratch: Scratch::new(device, model, weights.dtype())?,
             token: device.alloc(DType::I32, 1)?,
-            logits: device.alloc(DType::F32, model.vocab_size)?,
+            logits: device.alloc(weights.dtype(), model.vocab_size)?,
             window: window_shape(model, ONE),
             latent: latent_shape(model, ONE),
             eps: model.norm_eps as f32,

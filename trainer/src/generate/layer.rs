@@ -9,7 +9,7 @@ use ltm_engine::{Buffer, DType, Device, Result};
 use crate::config::ModelConfig;
 use crate::model::ParameterLayout;
 
-/// Buffers for one token, shared by all layers.
+/// Buffers for one token, shared by all layers; in storage but for `inv_rms`, which is f32.
 pub(super) struct Scratch {
     /// `[2][D]`: the residual stream, and where its next state is written.
     pub(super) stream: [Buffer; 2],
@@ -25,18 +25,23 @@ pub(super) struct Scratch {
 }
 
 impl Scratch {
-    pub(super) fn new(device: &mut dyn Device, model: &ModelConfig) -> Result<Self> {
+    pub(super) fn new(
+        device: &mut dyn Device,
+        model: &ModelConfig,
+        storage: DType,
+    ) -> Result<Self> {
         let (d, f) = (model.dim, model.ffn_dim());
-        let mut floats = |len: usize| device.alloc(DType::F32, len);
+        let inv_rms = device.alloc(DType::F32, 1)?;
+        let mut numbers = |len: usize| device.alloc(storage, len);
         Ok(Self {
-            stream: [floats(d)?, floats(d)?],
-            normed: floats(d)?,
-            inv_rms: floats(1)?,
-            qkv: floats(3 * d)?,
-            attended: floats(d)?,
-            queries: floats(d)?,
-            gate_up: floats(2 * f)?,
-            gated: floats(f)?,
+            stream: [numbers(d)?, numbers(d)?],
+            normed: numbers(d)?,
+            inv_rms,
+            qkv: numbers(3 * d)?,
+            attended: numbers(d)?,
+            queries: numbers(d)?,
+            gate_up: numbers(2 * f)?,
+            gated: numbers(f)?,
         })
     }
 
@@ -117,7 +122,7 @@ impl Layer {
         layer: usize,
     ) -> Result<Self> {
         let ranges = layout.layer(layer);
-        let mut floats = |len: usize| device.alloc(DType::F32, len);
+        let mut numbers = |len: usize| device.alloc(weights.dtype(), len);
         Ok(Self {
             attention_norm: weights.slice(ranges.attention_norm)?,
             qkv: weights.slice(ranges.qkv)?,
@@ -129,9 +134,9 @@ impl Layer {
             ffn_norm: weights.slice(ranges.ffn_norm)?,
             gate_up: weights.slice(ranges.gate_up)?,
             down: weights.slice(ranges.down)?,
-            keys: floats(model.window * model.dim)?,
-            values: floats(model.window * model.dim)?,
-            latents: floats(2 * model.latents_per_layer() * model.dim)?,
+            keys: numbers(model.window * model.dim)?,
+            values: numbers(model.window * model.dim)?,
+            latents: numbers(2 * model.latents_per_layer() * model.dim)?,
         })
     }
 

@@ -116,13 +116,9 @@ impl Generator {
         let shape = BatchShape { batch: 1, seq: 1 };
         Ok(Self {
             config: config.clone(),
-            weights: Parameters {
-                layout: parameters.layout.clone(),
-                values: parameters.values.clone(),
-                training: None,
-            },
+            weights: parameters.frozen(),
             decoder: Decoder::new(device, &config.model, parameters)?,
-            workspace: Workspace::new(device, &config.model, shape, false)?,
+            workspace: Workspace::new(device, &config.model, shape, (config.storage(), false))?,
             token: device.alloc(DType::I32, 1)?,
         })
     }
@@ -215,7 +211,8 @@ impl Generator {
         let (prompt, model) = (request.prompt, &self.config.model);
         let shape = BatchShape { batch: 1, seq: prompt.len() - 1 };
         let plan = PassPlan::record(&self.config, shape, Purpose::Inference)?;
-        let mut workspace = Workspace::new(device, model, shape, false)?;
+        let storage = self.config.storage();
+        let mut workspace = Workspace::new(device, model, shape, (storage, false))?;
         let passes = plan.allocate(device, &self.weights, &workspace)?;
         workspace.load(device, &prompt[..shape.seq], &prompt[1..])?;
         let draw = Self::random(request, sites::VALIDATION_OFFSET);

@@ -16,17 +16,17 @@ pub enum Slot {
     Order,
     /// `[rows]` i32.
     Targets,
-    /// `[rows, D]`: residual stream after the self-attention of layer 0.
+    /// `[rows, D]` storage: residual stream after the self-attention of layer 0.
     PrefixStream,
-    /// `[rows, D]`: latent-attention queries of layer 0.
+    /// `[rows, D]` storage: latent-attention queries of layer 0.
     PrefixQueries,
     /// Gradient of [`Slot::PrefixStream`], summed over the passes of an iteration.
     PrefixStreamGradient,
     /// Gradient of [`Slot::PrefixQueries`], likewise.
     PrefixQueriesGradient,
-    /// `[L, B, M, D]`.
+    /// `[L, B, M, D]` storage.
     Latents,
-    /// `[L, B, M, D]`.
+    /// `[L, B, M, D]` storage.
     LatentsGradient,
     /// `[rows]` f32.
     TokenNll,
@@ -64,11 +64,11 @@ impl Bindings {
     /// A range of the parameters.
     pub(crate) fn weight(&mut self, tape: &mut Tape, range: Range<usize>) -> Var {
         if !self.trainable {
-            let var = tape.constant(DType::F32, range.len());
+            let var = tape.constant(tape.storage(), range.len());
             self.targets.push((var, Target::Weight(range)));
             return var;
         }
-        let (var, gradient) = tape.variable(range.len(), GradientMode::Add);
+        let (var, gradient) = tape.parameter(range.len());
         self.targets.push((var, Target::Weight(range.clone())));
         self.targets.push((gradient, Target::WeightGradient(range)));
         var
@@ -130,7 +130,7 @@ impl Bindings {
         };
         for (var, target) in &self.targets {
             let buffer = match target {
-                Target::Weight(range) => parameters.values.slice(range.clone())?,
+                Target::Weight(range) => parameters.weights().slice(range.clone())?,
                 Target::WeightGradient(range) => match &parameters.training {
                     Some(training) => training.gradients.slice(range.clone())?,
                     None => return Err(missing("weight gradients").into()),

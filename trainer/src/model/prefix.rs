@@ -19,7 +19,7 @@ pub struct Prefix {
     pub bindings: Bindings,
 }
 
-/// Records the prefix, with or without its backward pass.
+/// Records the prefix, with or without its backward pass, its values in `storage`.
 ///
 /// # Errors
 /// If the extents of the configuration contradict each other.
@@ -27,13 +27,13 @@ pub fn record_prefix(
     model: &ModelConfig,
     layout: &ParameterLayout,
     shape: BatchShape,
-    trainable: bool,
+    (trainable, storage): (bool, DType),
     tap: Tap<'_>,
 ) -> Result<Prefix> {
     let (d, rows) = (model.dim, shape.rows());
     let eps = model.norm_eps as f32;
     let ranges = layout.layer(0);
-    let (mut t, mut b) = (Tape::new(), Bindings::new(trainable));
+    let (mut t, mut b) = (Tape::with_storage(storage), Bindings::new(trainable));
 
     let table = b.weight(&mut t, layout.embedding());
     let tokens = b.constant(&mut t, DType::I32, Slot::Tokens, 0..rows);

@@ -18,6 +18,8 @@ pub struct SuffixArgs {
     pub weights: bool,
     /// The gradients are those of `scale * sum(token nll)`.
     pub scale: f32,
+    /// Type of activations, weights and z: f32 or bf16.
+    pub storage: DType,
 }
 
 /// A recorded pass.
@@ -38,9 +40,9 @@ pub fn record_suffix(
     args: SuffixArgs,
     tap: Tap<'_>,
 ) -> Result<Suffix> {
-    let SuffixArgs { shape, latents, weights, scale } = args;
+    let SuffixArgs { shape, latents, weights, scale, storage } = args;
     let (d, rows) = (model.dim, shape.rows());
-    let (mut t, mut b) = (Tape::new(), Bindings::new(weights));
+    let (mut t, mut b) = (Tape::with_storage(storage), Bindings::new(weights));
     let mut h =
         prefix_output(&mut t, &mut b, (Slot::PrefixStream, Slot::PrefixStreamGradient), rows * d);
     for layer in 0..model.layers {
@@ -77,7 +79,7 @@ pub fn record_suffix(
 fn prefix_output(t: &mut Tape, b: &mut Bindings, slots: (Slot, Slot), len: usize) -> Var {
     match b.trainable() {
         true => b.variable(t, slots.0, slots.1, 0..len, GradientMode::Add),
-        false => b.constant(t, DType::F32, slots.0, 0..len),
+        false => b.constant(t, t.storage(), slots.0, 0..len),
     }
 }
 
@@ -97,7 +99,7 @@ fn latents_of_layer(
             let mode = GradientMode::Overwrite;
             b.variable(t, Slot::Latents, Slot::LatentsGradient, range, mode)
         }
-        false => b.constant(t, DType::F32, Slot::Latents, range),
+        false => b.constant(t, t.storage(), Slot::Latents, range),
     }
 }
 

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use ltm_engine::{Device, DeviceKind};
 
+use crate::config::Dtype;
 use fixture::Fixture;
 use report::Checker;
 
@@ -27,17 +28,20 @@ type Result<T> = std::result::Result<T, ParityError>;
 
 /// Checks every result in the fixture `path` on a device of `kind` with `threads` threads.
 ///
+/// A model is checked with its activations stored in `dtype`; the allowances are those of f32,
+/// which bf16 cannot meet. Fixtures of single operations are checked in f32 whatever it is.
+///
 /// # Errors
 /// If the fixture cannot be read or asks for something that no backend could compute. A
 /// quantity that is off is no error but a failed [`Check`].
-pub fn run(path: &Path, kind: DeviceKind, threads: usize) -> Result<ParityReport> {
+pub fn run(path: &Path, kind: DeviceKind, threads: usize, dtype: Dtype) -> Result<ParityReport> {
     let fixture = Fixture::open(path)?;
     let open = || ltm_engine::open(kind, threads);
     let mut device = open()?;
     let name = device.name();
     let mut checker = Checker::new(&fixture);
     match fixture.json.get("model") {
-        Some(_) => model::check(&mut checker, &open)?,
+        Some(_) => model::check(&mut checker, &open, dtype)?,
         None => {
             operations::check(&mut checker, device.as_mut())?;
             schedules::check(&mut checker)?;

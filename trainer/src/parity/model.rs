@@ -8,7 +8,7 @@ use super::report::Checker;
 use super::settings::config;
 use super::{Open, Result};
 use crate::Trainer;
-use crate::config::{Config, TrajectorySamples};
+use crate::config::{Config, Dtype, TrajectorySamples};
 use crate::model::{ParameterLayout, Slot, SuffixArgs, record_prefix, record_suffix};
 use crate::parity::fixture::Fixture;
 use crate::posterior::{begin, fast_step};
@@ -49,8 +49,9 @@ struct Session<'a, 'b> {
 }
 
 /// Checks everything that a model fixture holds.
-pub(super) fn check(checker: &mut Checker<'_>, open: Open<'_>) -> Result<()> {
-    let config = config(checker.fixture)?;
+pub(super) fn check(checker: &mut Checker<'_>, open: Open<'_>, dtype: Dtype) -> Result<()> {
+    let mut config = config(checker.fixture)?;
+    config.train.dtype = dtype;
     let fixture = checker.fixture;
     let mut main = Session::new(checker, open, &config)?;
     main.reset()?;
@@ -101,7 +102,7 @@ impl<'a, 'b> Session<'a, 'b> {
     fn reset(&mut self) -> Result<()> {
         let values = weights(self.fixture(), &self.trainer.parameters.layout)?;
         let (device, parameters) = (&mut self.trainer.device, &self.trainer.parameters);
-        device.upload(&parameters.values, &values)?;
+        parameters.set(device.as_mut(), 0..values.len(), &values)?;
         if let Some(training) = &parameters.training {
             for buffer in [&training.gradients, &training.first_moment, &training.second_moment] {
                 device.zero(buffer)?;
@@ -127,7 +128,7 @@ impl<'a, 'b> Session<'a, 'b> {
     }
 
     fn compare_floats(&mut self, key: &str, buffer: &Buffer) -> Result<()> {
-        let values = self.trainer.device.read::<f32>(buffer)?;
+        let values = self.trainer.device.read_numbers(buffer)?;
         self.checker.compare(key, &values)
     }
 
@@ -167,14 +168,14 @@ impl<'a, 'b> Session<'a, 'b> {
     /// The residual stream, logits and losses at the loaded z.
     fn forward(&mut self, prefix: &str) -> Result<()> {
         let Trainer { device, config, parameters, workspace, passes, .. } = &mut self.trainer;
-        let (shape, model) = (workspace.shape, &config.model);
+        let (shape, model, storage) = (workspace.shape, &config.model, config.storage());
         begin(device.as_mut(), passes, workspace)?;
         // The same computation once more, recorded with every residual exported.
         let mut taps: Vec<(String, Buffer)> = Vec::new();
         let wide = shape.rows() * model.dim;
         let mut slots = Vec::new();
         for _ in 0..3 * model.layers + 2 {
-            slots.push(device.alloc(DType::F32, wide)?);
+            slots.push(device.alloc(storage, wide)?);
         }
         let mut names = Vec::new();
         let mut tapped = Vec::new();
@@ -184,8 +185,8 @@ impl<'a, 'b> Session<'a, 'b> {
             names.push(name.to_owned());
         };
         let layout = &parameters.layout;
-        let mut first = record_prefix(model, layout, shape, false, &mut tap)?;
-        let args = SuffixArgs { shape, latents: false, weights: false, scale: 1.0 };
+        let mut first = record_prefix(model, layout, shape, (false, storage), &mut tap)?;
+        let args = SuffixArgs { shape, latents: false, weights: false, scale: 1.0, storage };
         let first_taps = std::mem::take(&mut tapped);
         let mut tap = |tape: &mut ltm_autograd::Tape, name: &str, var: ltm_autograd::Var| {
             tape.export(var);
@@ -208,10 +209,10 @@ impl<'a, 'b> Session<'a, 'b> {
         }
         let hidden = slots[names.len() - 1].clone();
         let vocab = model.vocab_size;
-        let logits = device.alloc(DType::F32, shape.rows() * vocab)?;
+        let logits = device.alloc(storage, shape.rows() * vocab)?;
         device.linear_forward(&LinearForward {
             x: &hidden,
-            weight: &parameters.values.slice(layout.embedding())?,
+            weight: &parameters.weights().slice(layout.embedding())?,
             residual: None,
             out: &logits,
             rows: shape.rows(),
@@ -242,7 +243,7 @@ impl<'a, 'b> Session<'a, 'b> {
 
     /// All logits, or every n-th row of them where the fixture thins them.
     fn logits(&mut self, prefix: &str, logits: &Buffer) -> Result<()> {
-        let values = self.trainer.device.read::<f32>(logits)?;
+        let values = self.trainer.device.read_numbers(logits)?;
         if self.fixture().has(&format!("{prefix}.logits")) {
             return self.checker.compare(&format!("{prefix}.logits"), &values);
         }
@@ -339,7 +340,7 @@ impl<'a, 'b> Session<'a, 'b> {
     }
 
     fn compare_z(&mut self, key: &str) -> Result<()> {
-        let z = self.trainer.device.read::<f32>(&self.trainer.workspace.z)?;
+        let z = self.trainer.device.read_numbers(&self.trainer.workspace.z)?;
         self.checker.compare(key, &sample_major(&self.trainer.workspace, &z))
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::PlanError;
 use crate::Result;
-use crate::config::Config;
+use crate::config::{Config, Dtype};
 use crate::model::{BatchShape, latent_shape};
 use crate::passes::{PassPlan, Purpose};
 use crate::workspace::Workspace;
@@ -15,20 +15,22 @@ use crate::workspace::Workspace;
 pub struct Memory {
     /// Weights, f32.
     pub weights: usize,
+    /// The same in bf16, which passes read; 0 where they read f32.
+    pub weights_copy: usize,
     /// Their gradient, f32.
     pub gradients: usize,
     /// Both moments of the optimiser, f32.
     pub moments: usize,
     /// Posterior, latents, losses and prefix of a micro-batch.
     pub workspace: usize,
-    /// What the prefix keeps for its backward pass.
+    /// What the prefix keeps for its backward pass, in the type of `train.dtype`.
     pub prefix_arena: usize,
     /// What all other passes take turns in.
     pub suffix_arena: usize,
     /// The sum of the above, which is what the trainer allocates on its device.
     pub allocated: usize,
     /// About what the CPU backend keeps beside its arguments: partial sums, and a block of
-    /// logits. Threads add a few megabytes each.
+    /// logits. Threads add a few megabytes each. 0 for what the CPU does not compute.
     pub cpu_scratch: usize,
     /// `allocated + cpu_scratch`.
     pub total: usize,
@@ -71,18 +73,24 @@ impl Memory {
     pub(super) fn of(config: &Config, shape: BatchShape) -> Result<Self> {
         let passes = PassPlan::record(config, shape, Purpose::Training)?;
         let weights = config.parameter_count() * size_of::<f32>();
+        let (weights_copy, cpu_scratch) = match config.train.dtype {
+            Dtype::F32 => (0, cpu_scratch(config, shape)),
+            dtype => (config.parameter_count() * dtype.storage().size(), 0),
+        };
         let mut memory = Self {
             weights,
+            weights_copy,
             gradients: weights,
             moments: 2 * weights,
-            workspace: Workspace::bytes(&config.model, shape, true),
+            workspace: Workspace::bytes(&config.model, shape, (config.storage(), true)),
             prefix_arena: passes.prefix_arena_bytes(),
             suffix_arena: passes.suffix_arena_bytes(),
             allocated: 0,
-            cpu_scratch: cpu_scratch(config, shape),
+            cpu_scratch,
             total: 0,
         };
         memory.allocated = memory.weights
+            + memory.weights_copy
             + memory.gradients
             + memory.moments
             + memory.workspace

@@ -41,6 +41,8 @@ pub struct Batch {
     pub seq_len: usize,
     /// Tokens per iteration.
     pub tokens: usize,
+    /// Storage of activations.
+    pub dtype: &'static str,
 }
 
 /// FLOPs over all sequences of an iteration.
@@ -122,6 +124,7 @@ impl Plan {
                 micro_batch: micro.batch,
                 seq_len: whole.seq,
                 tokens: whole.rows(),
+                dtype: config.train.dtype.name(),
             },
             memory: Memory::of(config, micro)?,
             work,

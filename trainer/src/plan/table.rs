@@ -24,21 +24,26 @@ impl Plan {
         let (b, m) = (&self.batch, &self.memory);
         lines.push(String::new());
         lines.push(format!(
-            "memory for {} of {} sequences of {} tokens at once, f32",
-            b.micro_batch, b.sequences, b.seq_len
+            "memory for {} of {} sequences of {} tokens at once, {}",
+            b.micro_batch, b.sequences, b.seq_len, b.dtype
         ));
         for (name, value) in [
             ("weights", m.weights),
+            ("bf16 copy of them", m.weights_copy),
             ("gradient", m.gradients),
             ("moments", m.moments),
             ("workspace", m.workspace),
             ("prefix arena", m.prefix_arena),
             ("suffix arena", m.suffix_arena),
         ] {
-            lines.push(row(name, &bytes(value)));
+            if value > 0 {
+                lines.push(row(name, &bytes(value)));
+            }
         }
-        let about = format!("about {}", bytes(m.cpu_scratch));
-        lines.push(row("scratch of the CPU", &about));
+        if m.cpu_scratch > 0 {
+            let about = format!("about {}", bytes(m.cpu_scratch));
+            lines.push(row("scratch of the CPU", &about));
+        }
         lines.push(row("in all", &format!("about {}", bytes(m.total))));
     }
 

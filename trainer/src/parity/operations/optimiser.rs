@@ -31,6 +31,7 @@ impl Case<'_, '_> {
                 gradients: &gradients,
                 first_moment: &first_moment,
                 second_moment: &second_moment,
+                copy: None,
                 clip: None,
                 segments: &segments,
                 step,

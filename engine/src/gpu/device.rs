@@ -1,0 +1,62 @@
+//! Memory and copies of a GPU.
+
+use super::{Driver, Gpu, memory, pointer};
+use crate::{Buffer, DType, Device, DeviceId, Error, Result};
+
+impl<D: Driver> Device for Gpu<D> {
+    fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    fn name(&self) -> String {
+        self.driver.name()
+    }
+
+    fn alloc(&mut self, dtype: DType, len: usize) -> Result<Buffer> {
+        let buffer = memory::alloc(&mut self.driver, self.id, dtype, len)?;
+        self.driver.zero(buffer.address() as u64, buffer.byte_len())?;
+        Ok(buffer)
+    }
+
+    fn stores(&self, storage: DType) -> bool {
+        matches!(storage, DType::F32 | DType::BF16)
+    }
+
+    fn upload_bytes(&mut self, to: &Buffer, bytes: &[u8]) -> Result<()> {
+        same_length("upload", to.byte_len(), bytes.len())?;
+        self.driver.upload(pointer(self.id, "upload", to)?, bytes)
+    }
+
+    fn download_bytes(&mut self, from: &Buffer, bytes: &mut [u8]) -> Result<()> {
+        same_length("download", from.byte_len(), bytes.len())?;
+        self.driver.download(pointer(self.id, "download", from)?, bytes)
+    }
+
+    fn copy(&mut self, from: &Buffer, to: &Buffer) -> Result<()> {
+        same_length("copy", from.byte_len(), to.byte_len())?;
+        if from.dtype() != to.dtype() {
+            let (found, expected) = (to.dtype(), from.dtype());
+            return Err(Error::Type { op: "copy", what: "to", found, expected });
+        }
+        if from.overlaps(to) {
+            return Err(Error::Overlap { op: "copy" });
+        }
+        let [source, target] = [from, to].map(|buffer| pointer(self.id, "copy", buffer));
+        self.driver.copy(source?, target?, from.byte_len())
+    }
+
+    fn zero(&mut self, buffer: &Buffer) -> Result<()> {
+        self.driver.zero(pointer(self.id, "zero", buffer)?, buffer.byte_len())
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        self.driver.synchronize()
+    }
+}
+
+fn same_length(op: &'static str, a: usize, b: usize) -> Result<()> {
+    if a == b {
+        return Ok(());
+    }
+    Err(Error::Extent { op, what: "byte range", found: b, expected: a })
+}

@@ -1,0 +1,46 @@
+//! What a GPU must offer to run kernels.
+
+use ltm_ptx::Launch;
+
+use crate::Result;
+
+/// Gives a block of device memory back: called once, with its address and its bytes, on any
+/// thread.
+pub type Release = Box<dyn FnOnce(usize, usize) + Send + Sync>;
+
+/// A GPU as its driver shows it: memory by address, and launches that run in the order of the
+/// calls. Callers have checked extents and owners: an address and a length always lie within
+/// one block.
+pub trait Driver: 'static {
+    /// For people: which processor.
+    fn name(&self) -> String;
+
+    /// A block of at least `bytes` (0 is legal), aligned to 256 bytes, with undefined contents:
+    /// its address, and how it is given back.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)>;
+
+    /// Copies `bytes` of the host to device memory at `to`.
+    fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()>;
+
+    /// Copies device memory at `from` to the host, after every launch before.
+    fn download(&mut self, from: u64, bytes: &mut [u8]) -> Result<()>;
+
+    /// Copies `bytes` bytes at `from` to `to`; the ranges do not overlap.
+    fn copy(&mut self, from: u64, to: u64, bytes: usize) -> Result<()>;
+
+    /// Sets `bytes` bytes at `at` to zero.
+    fn zero(&mut self, at: u64, bytes: usize) -> Result<()>;
+
+    /// Runs a kernel.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`] if it cannot be launched or, where the driver sees that at
+    /// once, goes wrong.
+    fn launch(&mut self, launch: &Launch) -> Result<()>;
+
+    /// Waits until everything before has finished, and reports what went wrong in it.
+    fn synchronize(&mut self) -> Result<()>;
+}
