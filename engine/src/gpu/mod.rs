@@ -8,6 +8,7 @@ mod device;
 mod driver;
 mod embedding;
 mod gaussian;
+pub mod inspect;
 mod latent_attention;
 mod linear;
 mod linear_cross_entropy;
