@@ -7,6 +7,7 @@ mod add;
 mod device;
 mod driver;
 mod embedding;
+mod fault;
 mod gaussian;
 mod latent_attention;
 mod linear;
