@@ -2,6 +2,7 @@
 //! the pipeline from one to the other, and reports.
 
 mod error;
+pub mod kernels;
 pub mod report;
 pub mod shard;
 pub mod tensorboard;

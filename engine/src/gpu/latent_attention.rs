@@ -1,13 +1,88 @@
-//! Cross-attention to the latents of a layer.
+//! Cross-attention from tokens to the latent thought vectors of their layer.
 
-use super::{Driver, Gpu, missing};
+use ltm_ptx::launch::latent_attention as kernels;
+
+use super::window_attention::{SLOT, bytes, grid, head_width};
+use super::{Driver, Gpu, Rope, extent, optional, pointer, storage};
 use crate::Result;
-use crate::ops::{LatentAttentionBackward, LatentAttentionForward};
+use crate::ops::{LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape};
 
-pub fn forward<D: Driver>(_: &mut Gpu<D>, _: &LatentAttentionForward<'_>) -> Result<()> {
-    Err(missing("latent_attention_forward"))
+fn shape(op: &'static str, s: &LatentAttentionShape) -> Result<kernels::LatentAttentionShape> {
+    let shape = kernels::LatentAttentionShape {
+        batch: extent(op, "batch", s.batch)?,
+        seq: extent(op, "seq", s.seq)?,
+        heads: extent(op, "heads", s.heads)?,
+        head_dim: head_width(op, s.head_dim)?,
+        latents: extent(op, "latents", s.latents)?,
+    };
+    extent(op, "position", s.first_position.saturating_add(s.seq))?;
+    grid(op, shape.blocks())?;
+    Ok(shape)
 }
 
-pub fn backward<D: Driver>(_: &mut Gpu<D>, _: &LatentAttentionBackward<'_>) -> Result<()> {
-    Err(missing("latent_attention_backward"))
+/// Angles of the tokens, and of the latents (0 where those are not rotated).
+fn ropes<D: Driver>(gpu: &mut Gpu<D>, s: &LatentAttentionShape) -> Result<(Rope, Rope)> {
+    let latents = match s.latent_stride {
+        Some(stride) => Some(gpu.rope(0, stride.into(), s.latents, s.head_dim, s.theta)?),
+        None => None,
+    };
+    let tokens = gpu.rope(s.first_position as i64, 1, s.seq, s.head_dim, s.theta)?;
+    let Some(latents) = latents else { return Ok((tokens, Rope { cos: 0, sin: 0 })) };
+    // Where the latents stand as close as the tokens, both use one table, and the second request
+    // may have replaced the one that the first was answered from.
+    let latents = match s.latent_stride {
+        Some(1) => gpu.rope(0, 1, s.latents, s.head_dim, s.theta)?,
+        _ => latents,
+    };
+    Ok((tokens, latents))
+}
+
+pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionForward<'_>) -> Result<()> {
+    const OP: &str = "latent_attention_forward";
+    let shape = shape(OP, &args.shape)?;
+    let storage = storage(OP, "q", args.q)?;
+    if shape.batch == 0 || shape.seq == 0 {
+        return Ok(());
+    }
+    let (tokens, latents) = ropes(gpu, &args.shape)?;
+    let kernel = kernels::LatentAttentionForward {
+        q: pointer(gpu.id, OP, args.q)?,
+        kv: pointer(gpu.id, OP, args.kv)?,
+        out: pointer(gpu.id, OP, args.out)?,
+        cos: tokens.cos,
+        sin: tokens.sin,
+        latent_cos: latents.cos,
+        latent_sin: latents.sin,
+        shape,
+    };
+    gpu.launch(&kernel.launch(storage))
+}
+
+pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionBackward<'_>) -> Result<()> {
+    const OP: &str = "latent_attention_backward";
+    let shape = shape(OP, &args.shape)?;
+    let storage = storage(OP, "q", args.q)?;
+    if shape.batch == 0 {
+        return Ok(());
+    }
+    let (tokens, latents) = ropes(gpu, &args.shape)?;
+    let partial = bytes(OP, kernels::LatentAttentionBackward::scratch_bytes(&shape))?;
+    let kernel = kernels::LatentAttentionBackward {
+        q: pointer(gpu.id, OP, args.q)?,
+        kv: pointer(gpu.id, OP, args.kv)?,
+        d_out: pointer(gpu.id, OP, args.d_out)?,
+        d_q: optional(gpu.id, OP, args.d_q)?,
+        accumulate_q: args.accumulate_q,
+        d_kv: pointer(gpu.id, OP, args.d_kv)?,
+        partial: gpu.scratch(SLOT, partial)?,
+        cos: tokens.cos,
+        sin: tokens.sin,
+        latent_cos: latents.cos,
+        latent_sin: latents.sin,
+        shape,
+    };
+    for launch in kernel.launch(storage) {
+        gpu.launch(&launch)?;
+    }
+    Ok(())
 }

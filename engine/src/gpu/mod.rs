@@ -9,6 +9,7 @@ mod driver;
 mod embedding;
 mod fault;
 mod gaussian;
+pub mod inspect;
 mod latent_attention;
 mod linear;
 mod linear_cross_entropy;
@@ -20,6 +21,8 @@ mod ropes;
 mod sample;
 mod scratch;
 mod swiglu;
+#[cfg(test)]
+mod tests;
 mod vm;
 mod window_attention;
 

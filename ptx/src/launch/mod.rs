@@ -4,6 +4,7 @@ pub mod adamw;
 pub mod add;
 pub mod embedding;
 pub mod gaussian;
+mod head_width;
 pub mod latent_attention;
 pub mod linear;
 pub mod linear_cross_entropy;
@@ -13,6 +14,8 @@ mod rows;
 pub mod sample;
 pub mod swiglu;
 pub mod window_attention;
+
+pub use head_width::HeadWidth;
 
 /// One kernel: its name in the PTX and the module that holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,10 +146,14 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
         adamw::MODULE,
         embedding::MODULE,
         gaussian::MODULE,
+        latent_attention::MODULE,
+        linear::MODULE,
+        linear_cross_entropy::MODULE,
         normal::MODULE,
         rms_norm::MODULE,
         sample::MODULE,
         swiglu::MODULE,
+        window_attention::MODULE,
     ];
     MODULES.iter()
 }

@@ -1,0 +1,85 @@
+//! Compiles `ptx/kernels/*.cu` to `ptx/compiled/`, or checks that what lies there is current.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use ltm_tools::kernels::{Compiled, Error, Toolchain, compile_all, files_below};
+
+/// Compile the kernels to PTX with the pinned NVRTC, and write the manifest.
+///
+/// The compiler is installed into --toolchain from ptx/toolchain.txt (pinned by hash) when it
+/// is not there yet; that needs python3 with pip. Building and testing need neither.
+#[derive(Parser)]
+struct Args {
+    /// The folder `ptx` of the repository
+    #[arg(long, default_value = "ptx")]
+    ptx: PathBuf,
+    /// Where the compiler lies or is installed
+    #[arg(long, default_value = "target/cuda-12.8.93")]
+    toolchain: PathBuf,
+    /// Write nothing; fail if a compiled file differs from what its source compiles to
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<(), Error> {
+    let toolchain = Toolchain::open(&args.toolchain, &args.ptx.join("toolchain.txt"))?;
+    let compiled = compile_all(&args.ptx.join("kernels"), &toolchain)?;
+    for entry in &compiled.manifest.entries {
+        let spills = entry.usage.spill_stores + entry.usage.spill_loads;
+        println!(
+            "{:48} {:3} registers {:6} bytes shared {:4} bytes spilled",
+            entry.entry, entry.usage.registers, entry.usage.static_shared, spills
+        );
+    }
+    let root = args.ptx.join("compiled");
+    let files = all_files(&compiled);
+    match args.check {
+        true => check(&root, &files),
+        false => files.iter().try_for_each(|(name, text)| write(&root.join(name), text)),
+    }
+}
+
+fn all_files(compiled: &Compiled) -> Vec<(String, String)> {
+    let manifest = serde_json::to_string_pretty(&compiled.manifest)
+        .expect("strings and numbers always make JSON");
+    let mut files = compiled.files.clone();
+    files.push(("manifest.json".into(), manifest + "\n"));
+    files
+}
+
+fn check(root: &Path, files: &[(String, String)]) -> Result<(), Error> {
+    let differs = |(name, text): &&(String, String)| {
+        std::fs::read(root.join(name)).map_or(true, |found| found != text.as_bytes())
+    };
+    let mut stale: Vec<String> = files.iter().filter(differs).map(|(n, _)| n.clone()).collect();
+    stale.extend(orphans(root, files)?);
+    if stale.is_empty() { Ok(()) } else { Err(Error::Stale { files: stale }) }
+}
+
+/// Compiled files that no source stands behind.
+fn orphans(root: &Path, files: &[(String, String)]) -> Result<Vec<String>, Error> {
+    let mut found = files_below(root)?;
+    found.retain(|name| !files.iter().any(|(known, _)| known == name));
+    Ok(found)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let failed = |source| Error::File { path: path.to_owned(), source };
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(failed)?;
+    }
+    std::fs::write(path, text).map_err(failed)
+}
