@@ -7,6 +7,7 @@ mod add;
 mod device;
 mod driver;
 mod embedding;
+mod fault;
 mod gaussian;
 pub mod inspect;
 mod latent_attention;
@@ -20,6 +21,8 @@ mod ropes;
 mod sample;
 mod scratch;
 mod swiglu;
+#[cfg(test)]
+mod tests;
 mod vm;
 mod window_attention;
 
