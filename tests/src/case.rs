@@ -2,15 +2,17 @@
 
 use std::fmt::Display;
 
-use ltm_engine::{Buffer, DType, Device, Result};
+use ltm_engine::{Buffer, DType, Device, Result, bf16};
 
-use crate::Derivative;
+use crate::{Derivative, Format, Inputs, Rounding};
 
 /// Contents of an argument.
 #[derive(Clone, Debug)]
 pub enum Data {
     /// Numbers.
     F32(Vec<f32>),
+    /// Numbers in bfloat16.
+    BF16(Vec<bf16>),
     /// Sums and norms.
     F64(Vec<f64>),
     /// Tokens and indices.
@@ -22,6 +24,7 @@ impl Data {
     pub fn dtype(&self) -> DType {
         match self {
             Data::F32(_) => DType::F32,
+            Data::BF16(_) => DType::BF16,
             Data::F64(_) => DType::F64,
             Data::I32(_) => DType::I32,
         }
@@ -31,6 +34,7 @@ impl Data {
     pub fn len(&self) -> usize {
         match self {
             Data::F32(x) => x.len(),
+            Data::BF16(x) => x.len(),
             Data::F64(x) => x.len(),
             Data::I32(x) => x.len(),
         }
@@ -45,6 +49,7 @@ impl Data {
     pub fn widened(&self) -> Vec<f64> {
         match self {
             Data::F32(x) => crate::numbers::widen(x),
+            Data::BF16(x) => x.iter().map(|x| x.to_f64()).collect(),
             Data::F64(x) => x.clone(),
             Data::I32(x) => x.iter().map(|&x| x as f64).collect(),
         }
@@ -54,6 +59,7 @@ impl Data {
     pub fn bytes(&self) -> Vec<u8> {
         match self {
             Data::F32(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
+            Data::BF16(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
             Data::F64(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
             Data::I32(x) => x.iter().flat_map(|x| x.to_ne_bytes()).collect(),
         }
@@ -61,9 +67,11 @@ impl Data {
 
     /// The inverse of [`Data::bytes`] for a type.
     pub fn from_bytes(dtype: DType, bytes: &[u8]) -> Self {
-        let (fours, eights) = (bytes.as_chunks::<4>().0, bytes.as_chunks::<8>().0);
+        let (twos, fours) = (bytes.as_chunks::<2>().0, bytes.as_chunks::<4>().0);
+        let eights = bytes.as_chunks::<8>().0;
         match dtype {
             DType::F32 => Data::F32(fours.iter().map(|&b| f32::from_ne_bytes(b)).collect()),
+            DType::BF16 => Data::BF16(twos.iter().map(|&b| bf16::from_ne_bytes(b)).collect()),
             DType::F64 => Data::F64(eights.iter().map(|&b| f64::from_ne_bytes(b)).collect()),
             DType::I32 => Data::I32(fours.iter().map(|&b| i32::from_ne_bytes(b)).collect()),
         }
@@ -127,7 +135,8 @@ impl Arg {
 pub struct Expected {
     /// Computed in f64.
     pub values: Vec<f64>,
-    /// Allowed distance, in roundings of f32 at the size of the value plus that of the terms.
+    /// Distance that the CPU is allowed, in roundings of f32 at the size of the value plus that
+    /// of the terms.
     pub roundings: f64,
     /// Size of the terms that a small value is a difference of: the root mean square of the
     /// whole output, unless a case knows better.
@@ -156,7 +165,7 @@ pub trait Case: Display {
     fn op(&self) -> &'static str;
 
     /// Buffer arguments with their contents.
-    fn args(&self) -> Vec<Arg>;
+    fn args(&self, format: Format) -> Vec<Arg>;
 
     /// Calls the operation; `buffers` are those of [`Case::args`], in order.
     ///
@@ -164,8 +173,10 @@ pub trait Case: Display {
     /// What the operation returns.
     fn call(&self, device: &mut dyn Device, buffers: &[Buffer]) -> Result<()>;
 
-    /// What the outputs of [`Case::args`] hold afterwards, in order.
-    fn expected(&self) -> Vec<Expected>;
+    /// What the outputs of [`Case::args`] hold afterwards, in order, for arguments that held
+    /// `inputs` before. `rounding` applies to the intermediate results that PyTorch writes to
+    /// memory; the outputs themselves are not rounded.
+    fn expected(&self, inputs: &Inputs<'_>, rounding: Rounding) -> Vec<Expected>;
 
     /// Whether any length of an argument is well-formed.
     fn has_free_length(&self, _name: &str) -> bool {

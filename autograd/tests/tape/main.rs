@@ -6,6 +6,7 @@ mod frozen;
 mod gradients;
 mod memory;
 mod reuse;
+mod storage;
 
 use ltm_autograd::{Program, Var};
 use ltm_engine::cpu::Cpu;

@@ -1,17 +1,63 @@
 //! Linear maps without bias.
 
-use super::{Driver, Gpu, missing};
+use ltm_ptx::launch::linear;
+
+use super::{Driver, Gpu, extent, optional, pointer, storage};
 use crate::Result;
 use crate::ops::{LinearBackwardInput, LinearBackwardWeight, LinearForward};
 
-pub fn forward<D: Driver>(_: &mut Gpu<D>, _: &LinearForward<'_>) -> Result<()> {
-    Err(missing("linear_forward"))
+/// Slot of the device scratch for the cuts of a weight gradient. Its contents do not outlive a
+/// call, so operations may share it.
+const SCRATCH: usize = 0;
+
+pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearForward<'_>) -> Result<()> {
+    const OP: &str = "linear_forward";
+    let launch = linear::LinearForward {
+        x: pointer(gpu.id, OP, args.x)?,
+        weight: pointer(gpu.id, OP, args.weight)?,
+        residual: optional(gpu.id, OP, args.residual)?,
+        out: pointer(gpu.id, OP, args.out)?,
+        rows: extent(OP, "rows", args.rows)?,
+        inner: extent(OP, "inner", args.inner)?,
+        outer: extent(OP, "outer", args.outer)?,
+    };
+    match launch.launch(storage(OP, "x", args.x)?) {
+        Some(launch) => gpu.launch(&launch),
+        None => Ok(()),
+    }
 }
 
-pub fn backward_input<D: Driver>(_: &mut Gpu<D>, _: &LinearBackwardInput<'_>) -> Result<()> {
-    Err(missing("linear_backward_input"))
+pub fn backward_input<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardInput<'_>) -> Result<()> {
+    const OP: &str = "linear_backward_input";
+    let launch = linear::LinearBackwardInput {
+        d_out: pointer(gpu.id, OP, args.d_out)?,
+        weight: pointer(gpu.id, OP, args.weight)?,
+        d_x: pointer(gpu.id, OP, args.d_x)?,
+        accumulate: args.accumulate,
+        rows: extent(OP, "rows", args.rows)?,
+        inner: extent(OP, "inner", args.inner)?,
+        outer: extent(OP, "outer", args.outer)?,
+    };
+    match launch.launch(storage(OP, "d_out", args.d_out)?) {
+        Some(launch) => gpu.launch(&launch),
+        None => Ok(()),
+    }
 }
 
-pub fn backward_weight<D: Driver>(_: &mut Gpu<D>, _: &LinearBackwardWeight<'_>) -> Result<()> {
-    Err(missing("linear_backward_weight"))
+pub fn backward_weight<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardWeight<'_>) -> Result<()> {
+    const OP: &str = "linear_backward_weight";
+    let storage = storage(OP, "d_out", args.d_out)?;
+    let launch = linear::LinearBackwardWeight {
+        d_out: pointer(gpu.id, OP, args.d_out)?,
+        x: pointer(gpu.id, OP, args.x)?,
+        d_weight: pointer(gpu.id, OP, args.d_weight)?,
+        rows: extent(OP, "rows", args.rows)?,
+        inner: extent(OP, "inner", args.inner)?,
+        outer: extent(OP, "outer", args.outer)?,
+    };
+    let scratch = match launch.scratch_bytes(storage) {
+        0 => 0,
+        bytes => gpu.scratch(SCRATCH, bytes)?,
+    };
+    launch.launches(storage, scratch).iter().try_for_each(|launch| gpu.launch(launch))
 }

@@ -8,6 +8,7 @@ mod device;
 mod driver;
 mod embedding;
 mod gaussian;
+pub mod inspect;
 mod latent_attention;
 mod linear;
 mod linear_cross_entropy;
@@ -19,6 +20,8 @@ mod ropes;
 mod sample;
 mod scratch;
 mod swiglu;
+#[cfg(test)]
+mod tests;
 mod vm;
 mod window_attention;
 

@@ -35,7 +35,9 @@ struct Entry {
     sin: Buffer,
 }
 
-/// Tables by head size, base and stride; one that starts at 0 grows to the longest sequence.
+/// Tables by head size, base and stride; one that starts at 0 grows to the longest sequence. A
+/// table that was outgrown stays: a launch may still be given its address, and as each has twice
+/// the rows of the one before, all of them take less than twice the last.
 #[derive(Default)]
 pub struct Ropes {
     entries: Vec<Entry>,
@@ -63,17 +65,13 @@ impl Request {
         self.head_dim == other.head_dim && self.theta == other.theta && self.stride == other.stride
     }
 
-    /// The table that is built for this request: from position 0 where that holds it, so that
-    /// decoding at ever later positions finds one table, and of twice the rows asked for where
-    /// one has to grow.
-    fn table(&self, present: Option<&Request>) -> Request {
+    /// The table that holds this request: from position 0 where that one does, so that decoding
+    /// at ever later positions finds one table.
+    fn table(&self) -> Request {
         let mut table = *self;
         if self.stride > 0 && self.first >= 0 && self.first % self.stride == 0 {
             table.first = 0;
             table.count += (self.first / self.stride) as usize;
-        }
-        if let Some(present) = present.filter(|p| p.first == table.first) {
-            table.count = table.count.max(2 * present.count);
         }
         table
     }
@@ -96,13 +94,15 @@ impl Ropes {
         if let Some((entry, row)) = found {
             return Ok(entry.rope(row));
         }
-        let present = self.entries.iter().find(|e| e.request.same_kind(&wanted));
-        let request = wanted.table(present.map(|e| &e.request));
+        let mut request = wanted.table();
+        let outgrown =
+            |e: &&Entry| e.request.same_kind(&request) && e.request.first == request.first;
+        if let Some(last) = self.entries.iter().rev().find(outgrown) {
+            request.count = request.count.max(2 * last.request.count);
+        }
         let entry = build(driver, device, request)?;
         let row = entry.row(&wanted).unwrap_or(0);
         let rope = entry.rope(row);
-        self.entries
-            .retain(|e| !(e.request.same_kind(&request) && e.request.first == request.first));
         self.entries.push(entry);
         Ok(rope)
     }

@@ -147,6 +147,8 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
         embedding::MODULE,
         gaussian::MODULE,
         latent_attention::MODULE,
+        linear::MODULE,
+        linear_cross_entropy::MODULE,
         normal::MODULE,
         rms_norm::MODULE,
         sample::MODULE,

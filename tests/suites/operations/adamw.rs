@@ -1,134 +1,11 @@
 //! AdamW and the global-norm clip.
 
 use ltm_engine::ops::{AdamW, AdamWSegment, AdamWStep, GlobalNorm};
-use ltm_engine::{Buffer, DType, Device, DeviceExt, Ops, Result};
+use ltm_engine::{DType, Device, DeviceExt, Ops};
+use ltm_tests::cases::adamw::{Norm, Step};
 use ltm_tests::numbers::{gaussians, normals, widen};
 use ltm_tests::reference::adamw::{State, global_norm};
-use ltm_tests::{Arg, Case, Data, Expected, Role, refuses, refuses_value, verify};
-
-#[derive(Clone, Debug)]
-struct Step {
-    /// Lengths of the segments; every other one decays.
-    segments: Vec<usize>,
-    number: u64,
-    /// Factor of the gradients.
-    clip: Option<f64>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Norm {
-    len: usize,
-    limit: f64,
-}
-
-printed!(Step, Norm);
-
-impl Step {
-    fn len(&self) -> usize {
-        self.segments.iter().sum()
-    }
-
-    fn constants(&self) -> AdamWStep {
-        let number = self.number;
-        AdamWStep { lr: 4e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, number }
-    }
-
-    fn segments(&self) -> Vec<AdamWSegment> {
-        let mut offset = 0;
-        let segment = |(i, &len): (usize, &usize)| {
-            offset += len;
-            AdamWSegment { offset: offset - len, len, decay: i % 2 == 0 }
-        };
-        self.segments.iter().enumerate().map(segment).collect()
-    }
-
-    /// Parameters, gradients, and moments as earlier steps leave them.
-    fn inputs(&self) -> [Vec<f32>; 4] {
-        let n = self.len();
-        let moments = |seed| match self.number {
-            1 => vec![0.0; n],
-            _ => gaussians(seed, n, 0.0, 0.3),
-        };
-        let second = moments(4).iter().map(|x| x * x).collect();
-        [normals(1, n), normals(2, n), moments(3), second]
-    }
-}
-
-impl Case for Step {
-    fn op(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn args(&self) -> Vec<Arg> {
-        let [params, gradients, first, second] = self.inputs();
-        let mut args = vec![
-            Arg::updated("params", params),
-            Arg::input("gradients", gradients),
-            Arg::updated("first_moment", first),
-            Arg::updated("second_moment", second),
-        ];
-        if let Some(factor) = self.clip {
-            let data = Data::F64(vec![f64::NAN, factor]);
-            args.push(Arg { name: "clip", data, role: Role::Input });
-        }
-        args
-    }
-
-    fn call(&self, device: &mut dyn Device, b: &[Buffer]) -> Result<()> {
-        device.adamw(&AdamW {
-            params: &b[0],
-            gradients: &b[1],
-            first_moment: &b[2],
-            second_moment: &b[3],
-            copy: None,
-            clip: b.get(4),
-            segments: &self.segments(),
-            step: self.constants(),
-        })
-    }
-
-    fn expected(&self) -> Vec<Expected> {
-        let [params, gradients, first, second] = self.inputs().map(|v| widen(&v));
-        let factor = self.clip.unwrap_or(1.0);
-        let gradients: Vec<f64> = gradients.iter().map(|g| g * factor).collect();
-        let segments = self.segments();
-        let decays = |i: usize| {
-            segments.iter().any(|s| s.decay && (s.offset..s.offset + s.len).contains(&i))
-        };
-        let mut state = State { params, first, second };
-        state.step(&gradients, &self.constants(), decays);
-        let State { params, first, second } = state;
-        vec![Expected::new(params, 2.0), Expected::new(first, 4.0), Expected::new(second, 4.0)]
-    }
-}
-
-impl Case for Norm {
-    fn op(&self) -> &'static str {
-        "global_norm"
-    }
-
-    fn args(&self) -> Vec<Arg> {
-        vec![Arg::input("gradients", normals(1, self.len)), Arg::overwritten_f64("out", 2)]
-    }
-
-    fn call(&self, device: &mut dyn Device, b: &[Buffer]) -> Result<()> {
-        let (gradients, out, limit) = (&b[0], &b[1], self.limit);
-        device.global_norm(&GlobalNorm { gradients, out, limit })
-    }
-
-    /// Any length is well-formed.
-    fn has_free_length(&self, name: &str) -> bool {
-        name == "gradients"
-    }
-
-    /// Summed in f64. The engine adds 1e-6 to the norm in the factor only.
-    fn expected(&self) -> Vec<Expected> {
-        let out = global_norm(&widen(&normals(1, self.len)), self.limit);
-        let tiny = 2e-6 / f32::EPSILON as f64;
-        let near = self.limit > 0.0 && (out[0] - self.limit).abs() < 1e-5;
-        vec![Expected::new(out.to_vec(), if near { tiny } else { 1e-5 })]
-    }
-}
+use ltm_tests::{Case, Format, refuses, refuses_value, verify};
 
 #[test]
 fn steps_are_correct() {
@@ -195,14 +72,14 @@ fn malformed_calls_are_refused() {
     let case = Step { segments: vec![3, 4], number: 2, clip: Some(0.5) };
     refuses(&case);
     let zeroth = Step { number: 0, ..case.clone() };
-    refuses_value(&zeroth, &zeroth.args());
+    refuses_value(&zeroth, &zeroth.args(Format::F32));
     for segments in [vec![], vec![3], vec![3, 5]] {
-        refuses_value(&Step { segments, ..case.clone() }, &case.args());
+        refuses_value(&Step { segments, ..case.clone() }, &case.args(Format::F32));
     }
     let norm = Norm { len: 7, limit: 1.0 };
     refuses(&norm);
     for limit in [-1.0, f64::NAN] {
-        refuses_value(&Norm { limit, ..norm }, &norm.args());
+        refuses_value(&Norm { limit, ..norm }, &norm.args(Format::F32));
     }
 }
 

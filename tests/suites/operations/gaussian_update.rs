@@ -1,104 +1,15 @@
 //! A whole fast update: KL, gradients, AdamW and the new draw.
 
 use ltm_engine::ops::{
-    AdamW, AdamWSegment, AdamWStep, GaussianBackward, GaussianKl, GaussianReparameterise,
-    GaussianShape as Shape, GaussianUpdate,
+    AdamW, AdamWSegment, GaussianBackward, GaussianKl, GaussianReparameterise,
+    GaussianShape as Shape,
 };
-use ltm_engine::{Buffer, DType, Device, DeviceExt, Ops, Result};
-use ltm_tests::numbers::{gaussians, normals, widen};
-use ltm_tests::reference::{adamw::State, gaussian};
-use ltm_tests::{Arg, Case, Expected, refuses, refuses_value, verify};
+use ltm_engine::{Buffer, DType, Device, DeviceExt, Ops};
+use ltm_tests::cases::gaussian_update::{SCALE, Update};
+use ltm_tests::numbers::normals;
+use ltm_tests::{Arg, Case, Format, refuses, refuses_value, verify};
 
-use crate::gaussian::{posterior, shapes};
-
-/// Factor of the gradient of z.
-const SCALE: f32 = 3.7;
-
-#[derive(Clone, Copy, Debug)]
-struct Update {
-    shape: Shape,
-    number: u64,
-}
-
-printed!(Update);
-
-impl Update {
-    fn step(&self) -> AdamWStep {
-        let number = self.number;
-        AdamWStep { lr: 0.34, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, number }
-    }
-
-    /// Moments as earlier steps leave them: the second is positive. Zero before the first.
-    fn moments(&self, seed: u64) -> [Vec<f32>; 2] {
-        let n = self.shape.len();
-        if self.number == 1 {
-            return [vec![0.0; n], vec![0.0; n]];
-        }
-        let second = gaussians(seed + 1, n, 0.0, 0.5).iter().map(|x| 0.1 + x * x).collect();
-        [gaussians(seed, n, 0.0, 0.3), second]
-    }
-}
-
-impl Case for Update {
-    fn op(&self) -> &'static str {
-        "gaussian_update"
-    }
-
-    fn args(&self) -> Vec<Arg> {
-        let n = self.shape.len();
-        let [mu, logvar, eps] = posterior(&self.shape);
-        vec![
-            Arg::input("d_z", normals(4, n)),
-            Arg::input("eps", eps),
-            Arg::updated("mu", mu),
-            Arg::updated("logvar", logvar),
-            Arg::updated("mu_moments", self.moments(5).concat()),
-            Arg::updated("logvar_moments", self.moments(7).concat()),
-            Arg::overwritten_f64("kl", self.shape.samples),
-            Arg::overwritten("z", n),
-        ]
-    }
-
-    fn call(&self, device: &mut dyn Device, b: &[Buffer]) -> Result<()> {
-        device.gaussian_update(&GaussianUpdate {
-            d_z: &b[0],
-            d_z_scale: SCALE,
-            eps: &b[1],
-            mu: &b[2],
-            logvar: &b[3],
-            mu_moments: &b[4],
-            logvar_moments: &b[5],
-            kl: &b[6],
-            z: &b[7],
-            step: self.step(),
-            shape: self.shape,
-        })
-    }
-
-    fn expected(&self) -> Vec<Expected> {
-        let s = &self.shape;
-        let [mu, logvar, eps] = posterior(s).map(|v| widen(&v));
-        let d_z: Vec<f64> = normals(4, s.len()).iter().map(|&d| d as f64 * SCALE as f64).collect();
-        let (d_mu, d_logvar) = gaussian::backward(&d_z, &mu, &logvar, &eps, s);
-        let kl = gaussian::kl(&mu, &logvar, s);
-        let [mu, logvar] = [(mu, d_mu, 5), (logvar, d_logvar, 7)].map(|(params, d, seed)| {
-            let [first, second] = self.moments(seed).map(|v| widen(&v));
-            let mut state = State { params, first, second };
-            state.step(&d, &self.step(), |_| true);
-            state
-        });
-        let z = gaussian::reparameterise(&mu.params, &logvar.params, &eps, s);
-        let moments = |state: &State| [state.first.clone(), state.second.clone()].concat();
-        vec![
-            Expected::new(mu.params.clone(), 16.0),
-            Expected::new(logvar.params.clone(), 16.0),
-            Expected::new(moments(&mu), 8.0),
-            Expected::new(moments(&logvar), 8.0),
-            Expected::new(kl, 1e-5),
-            Expected::new(z, 16.0),
-        ]
-    }
-}
+use crate::gaussian::shapes;
 
 #[test]
 fn updates_are_correct() {
@@ -116,10 +27,12 @@ fn an_update_is_backward_adamw_and_draw() {
         device.upload_bytes(&buffer, &arg.data.bytes()).unwrap();
         buffer
     };
-    let fused: Vec<Buffer> = case.args().iter().map(|arg| upload(&mut device, arg)).collect();
+    let fused: Vec<Buffer> =
+        case.args(Format::F32).iter().map(|arg| upload(&mut device, arg)).collect();
     case.call(&mut device, &fused).unwrap();
 
-    let parts: Vec<Buffer> = case.args().iter().map(|arg| upload(&mut device, arg)).collect();
+    let parts: Vec<Buffer> =
+        case.args(Format::F32).iter().map(|arg| upload(&mut device, arg)).collect();
     let [_, eps, mu, logvar, mu_moments, logvar_moments, kl, z] = &parts[..] else {
         unreachable!("eight arguments")
     };
@@ -147,7 +60,8 @@ fn an_update_is_backward_adamw_and_draw() {
             .unwrap();
     }
     device.gaussian_reparameterise(&GaussianReparameterise { mu, logvar, eps, z, shape }).unwrap();
-    for (arg, (fused, part)) in case.args().iter().zip(fused.iter().zip(&parts)).skip(2) {
+    for (arg, (fused, part)) in case.args(Format::F32).iter().zip(fused.iter().zip(&parts)).skip(2)
+    {
         let mut bytes = [vec![0; fused.byte_len()], vec![0; part.byte_len()]];
         device.download_bytes(fused, &mut bytes[0]).unwrap();
         device.download_bytes(part, &mut bytes[1]).unwrap();
@@ -160,5 +74,5 @@ fn malformed_calls_are_refused() {
     let shape = Shape { samples: 2, layers: 2, per_layer: 3 };
     refuses(&Update { shape, number: 2 });
     let case = Update { shape, number: 0 };
-    refuses_value(&case, &case.args());
+    refuses_value(&case, &case.args(Format::F32));
 }

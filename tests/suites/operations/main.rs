@@ -1,18 +1,5 @@
 //! Every operation of the engine, forward and backward, one module each.
 
-use ltm_tests::Case;
-
-/// Prints a case as its operation and its fields.
-macro_rules! printed {
-    ($($case:ty),* $(,)?) => {
-        $(impl std::fmt::Display for $case {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{} {:?}", $crate::Case::op(self), self)
-            }
-        })*
-    };
-}
-
 mod adamw;
 mod add;
 mod copy;

@@ -1,84 +1,11 @@
 //! Drawing tokens.
 
-use ltm_engine::ops::Sample;
 use ltm_engine::philox::Stream;
-use ltm_engine::{Buffer, Device, DeviceExt, Error, Result};
-use ltm_tests::numbers::{gaussians, widen};
-use ltm_tests::reference::sample::{Cut, distribution, draw};
-use ltm_tests::{Arg, Case, Data, Expected, call_with, device, refuses, refuses_value, verify};
-
-const STREAM: Stream = Stream { seed: 99, site: 4, sample: 7, iteration: 0 };
-
-#[derive(Clone, Copy, Debug)]
-struct Draw {
-    rows: usize,
-    vocab: usize,
-    temperature: f32,
-    top_k: usize,
-    top_p: f32,
-    position: u32,
-    stream: Stream,
-}
-
-printed!(Draw);
-
-const PLAIN: Draw = Draw {
-    rows: 3,
-    vocab: 97,
-    temperature: 1.0,
-    top_k: 0,
-    top_p: 1.0,
-    position: 11,
-    stream: STREAM,
-};
-
-impl Draw {
-    fn cut(&self) -> Cut {
-        let (temperature, top_p) = (self.temperature as f64, self.top_p as f64);
-        Cut { temperature, top_k: self.top_k, top_p }
-    }
-
-    /// Rounded to tenths, so that there are ties.
-    fn logits(&self) -> Vec<f32> {
-        let logits = gaussians(1, self.rows * self.vocab, 0.0, 2.0);
-        logits.into_iter().map(|l| (l * 10.0).round() / 10.0).collect()
-    }
-}
-
-impl Case for Draw {
-    fn op(&self) -> &'static str {
-        "sample"
-    }
-
-    fn args(&self) -> Vec<Arg> {
-        vec![Arg::input("logits", self.logits()), Arg::overwritten_i32("tokens", self.rows)]
-    }
-
-    fn call(&self, device: &mut dyn Device, b: &[Buffer]) -> Result<()> {
-        device.sample(&Sample {
-            logits: &b[0],
-            tokens: &b[1],
-            rows: self.rows,
-            vocab: self.vocab,
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            stream: self.stream,
-            position: self.position,
-        })
-    }
-
-    fn expected(&self) -> Vec<Expected> {
-        let token = |(row, logits): (usize, &[f32])| {
-            let sample = self.stream.sample.wrapping_add(row as u32);
-            let uniform = Stream { sample, ..self.stream }.uniform(self.position);
-            draw(&widen(logits), self.cut(), uniform as f64) as f64
-        };
-        let logits = self.logits();
-        let tokens = logits.chunks_exact(self.vocab).enumerate().map(token).collect();
-        vec![Expected::exact(tokens)]
-    }
-}
+use ltm_engine::{DeviceExt, Error};
+use ltm_tests::cases::sample::{Draw, PLAIN, STREAM};
+use ltm_tests::numbers::widen;
+use ltm_tests::reference::sample::distribution;
+use ltm_tests::{Arg, Case, Data, Format, call_with, device, refuses, refuses_value, verify};
 
 #[test]
 fn draws_are_correct() {
@@ -183,7 +110,7 @@ fn malformed_calls_are_refused() {
         Draw { top_p: 1.1, ..PLAIN },
         Draw { top_p: f32::NAN, ..PLAIN },
     ] {
-        refuses_value(&case, &case.args());
+        refuses_value(&case, &case.args(Format::F32));
     }
     let case = Draw { vocab: 0, ..PLAIN };
     let empty = [Arg::input("logits", vec![]), Arg::overwritten_i32("tokens", case.rows)];
@@ -194,7 +121,7 @@ fn malformed_calls_are_refused() {
 #[test]
 fn logits_that_are_not_finite_are_refused() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        let mut args = PLAIN.args();
+        let mut args = PLAIN.args(Format::F32);
         let mut logits = PLAIN.logits();
         logits[100] = bad;
         args[0].data = Data::F32(logits);

@@ -167,12 +167,15 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
         rate(seconds[0]),
         rss as f64 / 1e6
     )?;
-    say!(
-        "  matrix products: {:.0}% of the thread time, {gflops:.1} GFLOP/s a thread; \
-         {:.1} GFLOP/s over everything",
-        100.0 * shares,
-        matmul.1 / total / 1e9
-    )?;
+    // Only the CPU's products are counted.
+    if matmul.1 > 0.0 {
+        say!(
+            "  matrix products: {:.0}% of the thread time, {gflops:.1} GFLOP/s a thread; \
+             {:.1} GFLOP/s over everything",
+            100.0 * shares,
+            matmul.1 / total / 1e9
+        )?;
+    }
     say!("  last loss {loss:.4} nats/token")?;
     if args.by_operation {
         print_operations(&mut trainer)?;

@@ -28,7 +28,7 @@ fn parse_kind(name: &str) -> Result<DeviceKind, String> {
     name.parse().map_err(|error: ltm_engine::Error| error.to_string())
 }
 
-fn parse_threads(text: &str) -> Result<usize, String> {
+pub fn parse_threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(threads) if threads <= MAX_THREADS => Ok(threads),
         _ => Err(format!("expected 0 (one per core) to {MAX_THREADS}")),

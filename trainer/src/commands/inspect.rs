@@ -1,4 +1,4 @@
-//! `ltm inspect`: a shard, a checkpoint or a run in words.
+//! `ltm inspect`: a shard, a checkpoint or a run in words, and the kernels of the GPU backend.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,20 +9,34 @@ use ltm::config::{Config, Layers};
 use ltm::metrics::{self, Metrics};
 use ltm::run_dir::RunPaths;
 
+use super::device::parse_threads;
+use super::kernels;
 use super::output::say;
 
 /// Arguments of `ltm inspect`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// A shard, a directory of shards, a checkpoint, a safetensors file, or a run
-    #[arg(required = true)]
+    #[arg(required_unless_present = "kernels")]
     paths: Vec<PathBuf>,
+    /// Every kernel of this build: registers, shared memory, spills
+    #[arg(long)]
+    kernels: bool,
+    /// Run each operation on the virtual GPU as well, and count what its kernels do
+    #[arg(long, requires = "kernels")]
+    measure: bool,
+    /// Worker threads of the virtual GPU; 0 takes one per core
+    #[arg(long, default_value_t = 0, value_parser = parse_threads)]
+    threads: usize,
 }
 
 /// Prints what each path is.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for path in &args.paths {
         say!("{}", describe(path)?.trim_end())?;
+    }
+    if args.kernels {
+        kernels::print(args.measure.then_some(args.threads))?;
     }
     Ok(ExitCode::SUCCESS)
 }

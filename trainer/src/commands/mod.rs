@@ -6,6 +6,7 @@ mod eval;
 mod generate;
 mod inspect;
 mod interrupt;
+mod kernels;
 mod model;
 mod output;
 mod parity;
@@ -50,7 +51,7 @@ enum Command {
     Plan(plan::Args),
     /// Measure training on this machine, and where the time goes
     Bench(bench::Args),
-    /// Tell what a shard, a checkpoint or a run is
+    /// Tell what a shard, a checkpoint or a run is, or what the GPU's kernels are
     Inspect(inspect::Args),
     /// Draw the curves and samples of runs as one HTML page
     Report(report::Args),

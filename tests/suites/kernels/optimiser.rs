@@ -1,0 +1,40 @@
+//! AdamW and the global norm.
+
+use ltm_tests::Kernels;
+use ltm_tests::cases::adamw::{Norm, Step};
+
+use crate::TOLERANCE;
+
+#[test]
+fn steps() {
+    let mut kernels = Kernels::new(TOLERANCE);
+    let segments: [&[usize]; 7] = [
+        &[1],
+        &[7, 96],
+        &[1024, 1, 1025],
+        &[0, 5, 0, 3],
+        &[257, 130, 4000],
+        &[64; 40],
+        &[3; 129],
+    ];
+    let ways = [(1, None), (2, Some(0.013)), (1000, Some(1.0)), (u64::MAX, None)];
+    for (i, segments) in segments.into_iter().enumerate() {
+        for (number, clip) in [ways[i % 4], ways[(i + 1) % 4]] {
+            kernels.check_both(&Step { segments: segments.to_vec(), number, clip });
+        }
+    }
+    kernels.check_shifted(&Step { segments: vec![64, 7, 130], number: 3, clip: Some(0.5) });
+    kernels.finish();
+}
+
+#[test]
+fn norms() {
+    let mut kernels = Kernels::new(TOLERANCE);
+    for (i, len) in [0, 1, 7, 64, 257, 4096, 16_385, 70_001].into_iter().enumerate() {
+        for limit in [[0.0, 0.5], [1e9, 0.5]][i % 2] {
+            kernels.check_both(&Norm { len, limit });
+        }
+    }
+    kernels.check_shifted(&Norm { len: 1000, limit: 1.0 });
+    kernels.finish();
+}
