@@ -69,6 +69,15 @@ __device__ __forceinline__ void store_chunk(bf16* to, const float (&x)[8]) {
 __device__ __forceinline__ void store_pair(float* to, float x, float y) { *(float2*)to = make_float2(x, y); }
 __device__ __forceinline__ void store_pair(bf16* to, float x, float y) { *(unsigned*)to = pack(x, y); }
 
+// Numbers column .. column + N of a row by vector, or one by one with zeros from head_dim on.
+template <typename T>
+__device__ __forceinline__ void load_part(float (&x)[Chunk<T>::N], const T* row, unsigned column, unsigned head_dim,
+                                          bool vector) {
+    if (vector) return load_chunk(x, row + column);
+#pragma unroll
+    for (int i = 0; i < Chunk<T>::N; ++i) x[i] = column + i < head_dim ? to_float(row[column + i]) : 0.0f;
+}
+
 // (x, y) turned by the angle of pair `pair` of a row of the tables, or back.
 template <bool BACK>
 __device__ __forceinline__ void turn(float& x, float& y, float cos, float sin) {

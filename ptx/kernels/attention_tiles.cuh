@@ -90,7 +90,7 @@ struct Fma {
             for (int j = 0; j < COLS; ++j) scratch[row(i) * WEIGHTS + col(j)] = w[i][j];
         __syncwarp();
 #pragma unroll 1
-        for (int k = 0; k < STREAM; k += 4) {
+        for (unsigned k = 0; k < STREAM; k += 4) {
             float weight[ROWS][4];
 #pragma unroll
             for (int i = 0; i < ROWS; ++i) unpack(weight[i], *(const float4*)(scratch + row(i) * WEIGHTS + k));

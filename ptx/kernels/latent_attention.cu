@@ -295,7 +295,9 @@ __device__ __forceinline__ void reduce(const float* partial, T* d_kv, Angles ang
         const size_t at = (size_t)latent * half + pair;
         if (angles.cos) turn<true>(x, y, angles.cos[at], angles.sin[at]);
     }
-    store_pair(d_kv + 2 * item, x, y);
+    // One by one: the arrays of a caller begin wherever a number may.
+    d_kv[2 * item] = from_float<T>(x);
+    d_kv[2 * item + 1] = from_float<T>(y);
 }
 
 template <int DP> using TokensMma = Mma<DP, kGroup, true>;

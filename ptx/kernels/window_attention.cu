@@ -130,35 +130,29 @@ __device__ __forceinline__ void forward(const typename E::Number* qkv, typename 
     store_tile<E::DP, E::OWN, E::THREADS>(queries, output_of(out, e, task), first, e.seq, e.head_dim);
 }
 
-// delta_i = d_out_i . out_i for the rows of a tile, into shared and global memory: as many
-// neighbouring lanes per row as it has chunks.
+// Loads a tile of d_out, and on the way delta_i = d_out_i . out_i of its rows into shared and global
+// memory: as many neighbouring lanes per row as it has chunks.
 template <class E>
-__device__ __forceinline__ void dot_rows(float* shared, float* delta, Rows<const typename E::Number> out,
-                                         Rows<const typename E::Number> d_out, unsigned first, const Extents& e) {
+__device__ __forceinline__ void load_d_out(typename E::Number* tile, float* shared, float* delta,
+                                           Rows<const typename E::Number> out, Rows<const typename E::Number> d_out,
+                                           unsigned first, const Extents& e) {
     typedef typename E::Number T;
     enum { N = Chunk<T>::N, LANES = E::DP / N, STEP = E::THREADS / LANES };
     static_assert(E::OWN % STEP == 0, "every lane has a row in every step: they exchange below");
     const bool vector = by_vector<E::DP>(out, e.head_dim) && by_vector<E::DP>(d_out, e.head_dim);
     const unsigned column = threadIdx.x % LANES * N;
-#pragma unroll 1
+#pragma unroll 2
     for (unsigned at = 0; at < E::OWN; at += STEP) {
         const unsigned row = at + threadIdx.x / LANES;
         const bool present = first + row < e.seq;
-        float sum = 0.0f;
+        float x[N] = {}, y[N] = {}, sum = 0.0f;
         if (present) {
-            const T *x_row = out.first + (first + row) * out.stride, *y_row = d_out.first + (first + row) * d_out.stride;
-            if (vector) {
-                float x[N], y[N];
-                load_chunk(x, x_row + column);
-                load_chunk(y, y_row + column);
-#pragma unroll
-                for (int i = 0; i < N; ++i) sum = fmaf(x[i], y[i], sum);
-            } else {
-#pragma unroll 1
-                for (unsigned c = column; c < min(column + N, e.head_dim); ++c)
-                    sum = fmaf(to_float(x_row[c]), to_float(y_row[c]), sum);
-            }
+            load_part(x, out.first + (first + row) * out.stride, column, e.head_dim, vector);
+            load_part(y, d_out.first + (first + row) * d_out.stride, column, e.head_dim, vector);
         }
+        store_chunk(tile + row * E::STRIDE + column, y);
+#pragma unroll
+        for (int i = 0; i < N; ++i) sum = fmaf(x[i], y[i], sum);
 #pragma unroll
         for (int offset = LANES / 2; offset > 0; offset >>= 1) sum += __shfl_xor_sync(kFullWarp, sum, offset);
         if (threadIdx.x % LANES == 0) {
@@ -181,10 +175,9 @@ __device__ __forceinline__ void backward_query(const typename E::Number* qkv, co
     const Task<E::OWN> task(e);
     const unsigned first = task.first(), end = min(first + E::OWN, e.seq);
     const Rows<const T> q = part_of(qkv, 0, e, task), k = part_of(qkv, 1, e, task), v = part_of(qkv, 2, e, task);
-    const Rows<const T> from = output_of(d_out, e, task);
-    copy_tile<E::DP, E::OWN, E::THREADS>(d_outs, from, first, e.seq, e.head_dim);
+    load_d_out<E>(d_outs, deltas, delta + task.place * e.seq, output_of(out, e, task), output_of(d_out, e, task), first,
+                  e);
     load_tile<E::DP, E::OWN, E::THREADS>(queries, q, first, e.seq, e.head_dim, angles);
-    dot_rows<E>(deltas, delta + task.place * e.seq, output_of(out, e, task), from, first, e);
     __syncthreads();
 
     float lse2[E::ROWS], d[E::ROWS], sums[E::ROWS][E::OUT] = {};

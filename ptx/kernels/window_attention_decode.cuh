@@ -16,16 +16,7 @@
 
 enum { kDecodeThreads = 128 };
 
-// Chunk of a row by vector, or number by number with zeros from head_dim on.
-template <typename T>
-__device__ __forceinline__ void load_part(float (&x)[Chunk<T>::N], const T* row, unsigned column, unsigned head_dim,
-                                          bool vector) {
-    if (vector) return load_chunk(x, row + column);
-#pragma unroll
-    for (int i = 0; i < Chunk<T>::N; ++i) x[i] = column + i < head_dim ? to_float(row[column + i]) : 0.0f;
-}
-
-// The same, turned by the angles of one position.
+// A chunk of a row, turned by the angles of one position.
 template <typename T>
 __device__ __forceinline__ void load_turned(float (&x)[Chunk<T>::N], const T* row, Angles angles, unsigned column,
                                             unsigned head_dim, bool vector) {

@@ -75,7 +75,8 @@ impl Output<'_> {
             return Ok(());
         }
         let Distance { largest, at, .. } = distance;
-        let reason = format!("{largest:.2e} from {whose} {:e}, {tolerance:.0e} allowed", values[at]);
+        let reason =
+            format!("{largest:.2e} from {whose} {:e}, {tolerance:.0e} allowed", values[at]);
         Err(self.failure(at, reason))
     }
 
@@ -122,9 +123,8 @@ impl Kernels {
     /// PyTorch does. Integers: exactly.
     pub fn check(&mut self, case: &dyn Case, format: Format, layout: Layout) {
         let Self { gpu, cpu, failures, tolerance } = self;
-        failures.run(name(case, format, layout), || {
-            judge(case, format, layout, gpu, cpu, *tolerance)
-        });
+        failures
+            .run(name(case, format, layout), || judge(case, format, layout, gpu, cpu, *tolerance));
     }
 
     /// In f32 and in bf16.

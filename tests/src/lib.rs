@@ -11,6 +11,7 @@ mod failures;
 mod format;
 mod inputs;
 mod kernels;
+pub mod mutation;
 pub mod numbers;
 pub mod program;
 pub mod reference;

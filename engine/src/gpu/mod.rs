@@ -7,6 +7,7 @@ mod add;
 mod device;
 mod driver;
 mod embedding;
+mod fault;
 mod gaussian;
 pub mod inspect;
 mod latent_attention;

@@ -28,11 +28,6 @@ const COLUMNS: u32 = 128;
 /// Most blocks in y.
 const MOST_Y: u32 = 65_535;
 
-/// What a kernel left in `fault`: the first index that it could not use.
-pub const fn faulty(fault: u64) -> Option<u64> {
-    if fault == 0 { None } else { Some(!fault) }
-}
-
 /// `out[r] = table[tokens[r]]`.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbeddingForward {
@@ -42,7 +37,8 @@ pub struct EmbeddingForward {
     pub tokens: u64,
     /// `[rows, width]` storage, overwritten; rows whose token is out of range are left alone.
     pub out: u64,
-    /// `[1]` u64, zero before the launch; see [`faulty`]: the first row with such a token.
+    /// `[1]` u64, zero before the launch; afterwards 0, or the complement of the first row
+    /// with such a token.
     pub fault: u64,
     /// Tokens, at least 1.
     pub rows: u32,
@@ -85,8 +81,8 @@ pub struct EmbeddingBackward {
     pub order: u64,
     /// `[vocab, width]` f32, added to; left alone where a fault is found.
     pub d_table: u64,
-    /// `[1]` u64, zero before the launches; see [`faulty`]: the first place of `order` with a
-    /// row or token out of range, or not above the place before.
+    /// `[1]` u64, zero before the launches; afterwards 0, or the complement of the first place of
+    /// `order` with a row or token out of range, or not above the place before.
     pub fault: u64,
     /// Tokens, at least 1.
     pub rows: u32,

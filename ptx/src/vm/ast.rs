@@ -147,6 +147,8 @@ pub struct Instruction {
     pub operands: Vec<Operand>,
     /// Line in the PTX text, from 1.
     pub line: u32,
+    /// Bytes of the PTX text that it was read from, its guard and its `;` included.
+    pub span: std::ops::Range<usize>,
     /// Line of the CUDA source from the last `.loc`: file number and line, from 1.
     pub source: Option<(u32, u32)>,
 }

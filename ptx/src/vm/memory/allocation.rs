@@ -62,12 +62,12 @@ impl Allocation {
         offset < self.bytes && bytes <= self.bytes - offset
     }
 
-    /// The value of `bytes` bytes at an offset that is a multiple of their number.
+    /// The value of `BYTES` bytes at an offset that is a multiple of their number.
     #[inline]
-    pub fn load(&self, offset: usize, bytes: u32) -> Wide {
+    pub fn load<const BYTES: u32>(&self, offset: usize) -> Wide {
         let at = offset / 4;
         let word = |i: usize| self.words[at + i].load(Relaxed);
-        match bytes {
+        match BYTES {
             16 => {
                 let w = &self.words[at..at + 4];
                 [w[0].load(Relaxed), w[1].load(Relaxed), w[2].load(Relaxed), w[3].load(Relaxed)]

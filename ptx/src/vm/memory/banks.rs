@@ -16,8 +16,8 @@ pub(super) fn conflicts(mask: u32, addresses: &Lanes<u32>, bytes: u32) -> u64 {
     if mask == u32::MAX && (in_a_row(bytes) || in_a_row(0)) {
         return 0;
     }
-    let unit = bytes.max(4);
-    let banks = 128 / unit as usize;
+    let unit = bytes.max(4).trailing_zeros();
+    let banks = 128 >> unit;
     let all = if banks == WARP { u32::MAX } else { (1 << banks) - 1 };
     (0..WARP / banks)
         .map(|phase| mask & all << (phase * banks))
@@ -26,22 +26,15 @@ pub(super) fn conflicts(mask: u32, addresses: &Lanes<u32>, bytes: u32) -> u64 {
         .sum()
 }
 
-/// Passes of one phase: the most distinct words that one bank is asked for.
+/// Passes of one phase: the most distinct words, of `1 << unit` bytes, that one bank is asked
+/// for.
 fn passes(part: u32, addresses: &Lanes<u32>, unit: u32, banks: usize) -> u64 {
-    let mut words = [0u32; WARP];
-    let mut seen = 0u32;
-    let mut crowded = false;
-    for lane in lanes(part) {
-        let word = addresses[lane] / unit;
-        let bank = word as usize % banks;
-        crowded |= seen >> bank & 1 == 1 && words[bank] != word;
-        words[bank] = word;
-        seen |= 1 << bank;
-    }
-    if !crowded {
+    let seen = lanes(part)
+        .fold(0u32, |seen, lane| seen | 1 << (addresses[lane] >> unit & (banks as u32 - 1)));
+    if seen.count_ones() == part.count_ones() {
         return 1;
     }
-    let mut all: Vec<u32> = lanes(part).map(|lane| addresses[lane] / unit).collect();
+    let mut all: Vec<u32> = lanes(part).map(|lane| addresses[lane] >> unit).collect();
     all.sort_unstable_by_key(|&word| (word as usize % banks, word));
     all.dedup();
     let same_bank = |a: &u32, b: &u32| *a as usize % banks == *b as usize % banks;

@@ -33,6 +33,14 @@ pub(super) fn pc(stamp: Stamp) -> u32 {
     (stamp >> PC) as u32 & 0x7_ffff
 }
 
+/// What is ordered before an access to come of a warp: everything before `base`, and what the
+/// warp itself did before `own`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quick {
+    pub base: u32,
+    pub own: u32,
+}
+
 /// The clock of a block.
 pub(super) struct Clocks {
     now: u32,
@@ -95,6 +103,13 @@ impl Clocks {
     #[inline]
     pub fn now(&self) -> u32 {
         self.now
+    }
+
+    /// What decides most accesses of a warp; `None` while parts of it synchronised.
+    #[inline]
+    pub fn quick(&self, warp: u32) -> Option<Quick> {
+        let own = self.seen[warp as usize][warp as usize].max(self.base);
+        self.partial[warp as usize].is_none().then_some(Quick { base: self.base, own })
     }
 
     /// Accesses before this time are ordered before all to come.

@@ -14,13 +14,20 @@ mod global;
 mod launch;
 mod names;
 mod owners;
+mod quick;
 mod report;
 mod sectors;
 mod shadow;
 mod shared;
+mod shared_atomic;
 mod shared_report;
 mod split;
+mod synchronise;
+mod transfer;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use atomic::{Atomic, AtomicOp, AtomicType};
 pub use error::MemoryError;

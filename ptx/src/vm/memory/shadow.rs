@@ -12,15 +12,15 @@ use super::clocks::{Clocks, Stamp, pc, thread, time};
 use crate::vm::access::WARP;
 
 /// In a stamp: several lanes of one warp, unordered among themselves.
-const LANES: u64 = 1;
+pub(super) const LANES: u64 = 1;
 /// In a stamp: lanes of several warps.
-const WARPS: u64 = 2;
-const CROWD: u64 = 3;
+pub(super) const WARPS: u64 = 2;
+pub(super) const CROWD: u64 = 3;
 /// In the stamp of a write: it was atomic.
 const ATOMIC: u64 = 4;
 
 /// Widths of cells by level, as powers of two.
-const SHIFTS: [u32; 4] = [4, 2, 1, 0];
+pub(super) const SHIFTS: [u32; 4] = [4, 2, 1, 0];
 
 /// What a thread does to bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,27 +50,27 @@ struct Member {
 
 /// Cells of one width.
 #[derive(Default)]
-struct Level {
+pub(super) struct Level {
     /// Stamps of the last read and the last write.
-    cells: Vec<[Stamp; 2]>,
+    pub cells: Vec<[Stamp; 2]>,
     /// Where a stamp stands for several: the first of them, with the mask of the lanes instead
     /// of the time.
-    firsts: Vec<[Stamp; 2]>,
+    pub firsts: Vec<[Stamp; 2]>,
 }
 
 /// The cells of a block's shared memory.
 #[derive(Default)]
 pub(super) struct Shadow {
-    levels: [Level; 4],
+    pub(super) levels: [Level; 4],
     /// Keep `WARPS` stamps warp by warp in `crowds`. Else they are undone by barriers of the
     /// whole block alone, which is exact where there are no others.
-    by_warp: bool,
+    pub(super) by_warp: bool,
     crowds: HashMap<(usize, usize, usize), Vec<Member>>,
 }
 
 /// The coarsest level whose cells an access of so many bytes fills.
 #[inline]
-const fn level_of(bytes: u32) -> u32 {
+pub(super) const fn level_of(bytes: u32) -> u32 {
     match bytes {
         16 => 0,
         4 | 8 => 1,

@@ -2,39 +2,37 @@
 
 use std::ops::Range;
 
-use super::atomic::Atomic;
 use super::banks;
-use super::clocks::Clocks;
-use super::copies::{Copies, Held};
-use super::shadow::{Clash, Kind, Shadow};
+use super::clocks::{Clocks, Quick};
+use super::copies::Copies;
+use super::shadow::{Clash, Kind, Shadow, level_of};
 use super::shared_report as report;
-use super::view::GlobalView;
-use crate::vm::access::{Lanes, Site, Wide, lanes};
+use crate::vm::access::{Lanes, Site, WARP, Wide};
 use crate::vm::counters::Counters;
 use crate::vm::fault::Fault;
 
 /// In the state of 16 bytes, a bit for each that something wrote in this block.
 const WRITTEN: u32 = 0xffff;
 /// In the state: where the level of the race check is.
-const LEVEL: u32 = 16;
+pub(super) const LEVEL: u32 = 16;
 /// In the state: a copy is on its way to some of the bytes.
-const PENDING: u32 = 1 << 18;
+pub(super) const PENDING: u32 = 1 << 18;
 
 /// Shared memory of the block that a CPU thread runs. Addresses count from 0. Reused from block
 /// to block.
 #[derive(Default)]
 pub struct SharedMemory {
-    words: Vec<u32>,
+    pub(super) words: Vec<u32>,
     /// What is known of each 16 bytes.
-    states: Vec<u32>,
+    pub(super) states: Vec<u32>,
     /// Of each 16 bytes, those that copies are on their way to.
-    pending: Vec<u16>,
+    pub(super) pending: Vec<u16>,
     regions: Vec<Range<u32>>,
     /// The region of the last access.
     region: Range<u32>,
-    clocks: Clocks,
-    shadow: Shadow,
-    copies: Copies,
+    pub(super) clocks: Clocks,
+    pub(super) shadow: Shadow,
+    pub(super) copies: Copies,
 }
 
 /// Accesses of one instruction: what a report needs.
@@ -109,14 +107,22 @@ impl SharedMemory {
         accesses: &Accesses<'_>,
         out: &mut Lanes<Wide>,
     ) -> Result<(), Fault> {
-        let stamp = self.clocks.stamp(accesses.site.warp, accesses.site.pc);
-        for lane in lanes(accesses.mask) {
+        let site = accesses.site;
+        let stamp = self.clocks.stamp(site.warp, site.pc);
+        let quick = self.quick(site.warp);
+        for lane in (0..WARP).filter(|lane| accesses.mask >> lane & 1 == 1) {
             let address = accesses.addresses[lane];
-            self.enter(accesses, lane, BYTES)?;
-            self.check_written(accesses, lane, BYTES)?;
             let me = Clocks::of_lane(stamp, lane);
-            if let Err(clash) = self.note(address, BYTES, me, Kind::Read) {
-                return Err(report::race(accesses, lane, clash, Kind::Read));
+            let done = quick.is_some_and(|quick| {
+                self.quick_level::<BYTES>(address, bits(address, BYTES))
+                    .is_some_and(|level| self.shadow.quick_read(quick, level, address, BYTES, me))
+            });
+            if !done {
+                self.enter(accesses, lane, BYTES)?;
+                self.check_written(accesses, lane, BYTES)?;
+                if let Err(clash) = self.note(address, BYTES, me, Kind::Read) {
+                    return Err(report::race(accesses, lane, clash, Kind::Read));
+                }
             }
             let word = address as usize / 4;
             out[lane] = match BYTES {
@@ -145,160 +151,75 @@ impl SharedMemory {
         counters: &mut Counters,
     ) -> Result<(), Fault> {
         let accesses = Accesses { site, mask, addresses, bytes };
-        let stamp = self.clocks.stamp(site.warp, site.pc);
-        for lane in lanes(mask) {
-            self.enter(&accesses, lane, bytes)?;
-            let me = Clocks::of_lane(stamp, lane);
-            if let Err(clash) = self.note(addresses[lane], bytes, me, Kind::Write)
-                && !self.same_value(&accesses, lane, clash, values)
-            {
-                return Err(report::race(&accesses, lane, clash, Kind::Write));
-            }
-            self.put(addresses[lane], bytes, &values[lane]);
+        match bytes {
+            16 => self.store_all::<16>(&accesses, values)?,
+            8 => self.store_all::<8>(&accesses, values)?,
+            4 => self.store_all::<4>(&accesses, values)?,
+            2 => self.store_all::<2>(&accesses, values)?,
+            _ => self.store_all::<1>(&accesses, values)?,
         }
         count(&accesses, counters);
         Ok(())
     }
 
-    /// Read-modify-write of each lane of `mask`, in lane order; `old` gets the values before.
-    /// `compare` matters to compare-exchange alone.
-    ///
-    /// # Errors
-    /// As for a load and a store; atomics are no race among themselves.
-    #[allow(clippy::too_many_arguments)]
-    pub fn atomic(
+    #[inline]
+    fn store_all<const BYTES: u32>(
         &mut self,
-        site: Site,
-        mask: u32,
-        addresses: &Lanes<u32>,
-        atomic: Atomic,
-        operands: &Lanes<u64>,
-        compare: &Lanes<u64>,
-        old: &mut Lanes<u64>,
-        counters: &mut Counters,
+        accesses: &Accesses<'_>,
+        values: &Lanes<Wide>,
     ) -> Result<(), Fault> {
-        let bytes = atomic.ty.size();
-        let accesses = Accesses { site, mask, addresses, bytes };
+        let site = accesses.site;
         let stamp = self.clocks.stamp(site.warp, site.pc);
-        for lane in lanes(mask) {
-            self.enter(&accesses, lane, bytes)?;
-            self.check_written(&accesses, lane, bytes)?;
+        let quick = self.quick(site.warp);
+        for lane in (0..WARP).filter(|lane| accesses.mask >> lane & 1 == 1) {
+            let address = accesses.addresses[lane];
             let me = Clocks::of_lane(stamp, lane);
-            if let Err(clash) = self.note(addresses[lane], bytes, me, Kind::Atomic) {
-                return Err(report::race(&accesses, lane, clash, Kind::Atomic));
+            let done = quick.is_some_and(|quick| {
+                self.quick_level::<BYTES>(address, 0).is_some_and(|level| {
+                    self.shadow.quick_write(quick, level, address, BYTES, me, true)
+                })
+            });
+            if !done {
+                self.enter(accesses, lane, BYTES)?;
+                if let Err(clash) = self.note(address, BYTES, me, Kind::Write)
+                    && !self.same_value(accesses, lane, clash, values)
+                {
+                    return Err(report::race(accesses, lane, clash, Kind::Write));
+                }
             }
-            let word = addresses[lane] as usize / 4;
-            let high = if bytes == 8 { self.words[word + 1] as u64 } else { 0 };
-            let before = self.words[word] as u64 | high << 32;
-            old[lane] = before;
-            let after = atomic.apply(before, operands[lane], compare[lane]);
-            self.put(addresses[lane], bytes, &[after as u32, (after >> 32) as u32, 0, 0]);
+            self.put(address, BYTES, &values[lane]);
         }
-        count(&accesses, counters);
         Ok(())
     }
 
-    /// A barrier of the warps in `warps` (bit per warp of the block) completed.
-    pub fn barrier(&mut self, warps: u32) {
-        if !self.clocks.barrier(warps) {
-            self.shadow.keep_warps();
+    /// What the quick way needs of the clock.
+    #[inline]
+    pub(super) fn quick(&self, warp: u32) -> Option<Quick> {
+        if self.shadow.is_quick() { self.clocks.quick(warp) } else { None }
+    }
+
+    /// The level of the cells of an access that is aligned, inside the region of the last one,
+    /// of no bytes that are pending, all of `written` written, and not narrower than the cells.
+    #[inline]
+    pub(super) fn quick_level<const BYTES: u32>(&self, address: u32, written: u32) -> Option<u32> {
+        let Range { start, end } = self.region;
+        let inside = address >= start && address < end && BYTES <= end - address;
+        if !inside || address & (BYTES - 1) != 0 {
+            return None;
         }
-    }
-
-    /// The lanes `mask` of a warp synchronised (`bar.warp.sync`).
-    pub fn warp_sync(&mut self, warp: u32, mask: u32) {
-        self.clocks.warp_sync(warp, mask);
-    }
-
-    /// A warp ended; a barrier of all that are left counts as one of the whole block.
-    pub fn exit(&mut self, warp: u32) {
-        self.clocks.exit(warp);
-    }
-
-    /// `cp.async`: lane by lane, `source_bytes` (at most `copy_bytes`: 4, 8 or 16) are read from
-    /// global memory now and, with zeros after them, land in shared memory at the wait. Copies
-    /// that are never waited for never land; that is a fault of whoever accesses their bytes.
-    ///
-    /// # Errors
-    /// Those of a global load of the source and of a store to the destination.
-    #[allow(clippy::too_many_arguments)]
-    pub fn copy_issue(
-        &mut self,
-        site: Site,
-        mask: u32,
-        destinations: &Lanes<u32>,
-        sources: &Lanes<u64>,
-        copy_bytes: u32,
-        source_bytes: &Lanes<u32>,
-        global: &mut GlobalView<'_>,
-        counters: &mut Counters,
-    ) -> Result<(), Fault> {
-        let mut values = [[0; 4]; 32];
-        global.load_for_copy(
-            site,
-            mask,
-            sources,
-            copy_bytes,
-            source_bytes,
-            &mut values,
-            counters,
-        )?;
-        let accesses = Accesses { site, mask, addresses: destinations, bytes: copy_bytes };
-        let stamp = self.clocks.stamp(site.warp, site.pc);
-        for lane in lanes(mask) {
-            let destination = destinations[lane];
-            self.enter(&accesses, lane, copy_bytes)?;
-            let me = Clocks::of_lane(stamp, lane);
-            if let Err(clash) = self.note(destination, copy_bytes, me, Kind::Copy) {
-                return Err(report::race(&accesses, lane, clash, Kind::Copy));
-            }
-            let group = destination as usize / 16;
-            self.states[group] |= PENDING;
-            self.pending[group] |= bits(destination, copy_bytes) as u16;
-            let held = Held {
-                destination,
-                bytes: copy_bytes,
-                value: values[lane],
-                pc: site.pc,
-                lane: lane as u32,
-                group: 0,
-            };
-            self.copies.issue(site.warp, held);
-        }
-        count(&accesses, counters);
-        Ok(())
-    }
-
-    /// `cp.async.commit_group` of the lanes of a warp.
-    pub fn copy_commit(&mut self, warp: u32, mask: u32) {
-        self.copies.commit(warp, mask);
-    }
-
-    /// `cp.async.wait_group`: all but the newest `left` groups of each lane land, as writes of
-    /// that lane at this time. `cp.async.wait_all` is a commit and a wait for all but 0.
-    pub fn copy_wait(&mut self, warp: u32, mask: u32, left: u32) {
-        let Self { words, states, pending, clocks, shadow, copies, .. } = self;
-        copies.wait(warp, mask, left, |held| {
-            let group = held.destination as usize / 16;
-            let bits = bits(held.destination, held.bytes);
-            pending[group] &= !bits as u16;
-            states[group] |= bits;
-            if pending[group] == 0 {
-                states[group] &= !PENDING;
-            }
-            let first = held.destination as usize / 4;
-            let count = held.bytes as usize / 4;
-            words[first..first + count].copy_from_slice(&held.value[..count]);
-            let me = Clocks::of_lane(clocks.stamp(warp, held.pc), held.lane as usize);
-            let mut level = states[group] >> LEVEL & 3;
-            shadow.stamp_write(&mut level, held.destination, held.bytes, me);
-            states[group] = states[group] & !(3 << LEVEL) | level << LEVEL;
-        });
+        let state = self.states[address as usize / 16];
+        let level = state >> LEVEL & 3;
+        (state & (written | PENDING) == written && level >= level_of(BYTES)).then_some(level)
     }
 
     /// Alignment, bounds, and bytes of copies on their way.
     #[inline]
-    fn enter(&mut self, accesses: &Accesses<'_>, lane: usize, bytes: u32) -> Result<(), Fault> {
+    pub(super) fn enter(
+        &mut self,
+        accesses: &Accesses<'_>,
+        lane: usize,
+        bytes: u32,
+    ) -> Result<(), Fault> {
         let address = accesses.addresses[lane];
         if address & (bytes - 1) != 0 {
             return Err(report::misaligned(accesses, lane));
@@ -323,7 +244,12 @@ impl SharedMemory {
     }
 
     #[inline]
-    fn check_written(&self, accesses: &Accesses<'_>, lane: usize, bytes: u32) -> Result<(), Fault> {
+    pub(super) fn check_written(
+        &self,
+        accesses: &Accesses<'_>,
+        lane: usize,
+        bytes: u32,
+    ) -> Result<(), Fault> {
         let address = accesses.addresses[lane];
         let missing = bits(address, bytes) & !(self.states[address as usize / 16] & WRITTEN);
         if missing != 0 {
@@ -335,7 +261,13 @@ impl SharedMemory {
 
     /// The race check of one lane.
     #[inline]
-    fn note(&mut self, address: u32, bytes: u32, me: u64, kind: Kind) -> Result<(), Clash> {
+    pub(super) fn note(
+        &mut self,
+        address: u32,
+        bytes: u32,
+        me: u64,
+        kind: Kind,
+    ) -> Result<(), Clash> {
         let state = &mut self.states[address as usize / 16];
         let old = *state >> LEVEL & 3;
         let mut level = old;
@@ -373,7 +305,7 @@ impl SharedMemory {
 
     /// Puts a lane's bytes in, and marks them as written.
     #[inline]
-    fn put(&mut self, address: u32, bytes: u32, value: &Wide) {
+    pub(super) fn put(&mut self, address: u32, bytes: u32, value: &Wide) {
         let word = address as usize / 4;
         match bytes {
             16 => self.words[word..word + 4].copy_from_slice(value),
@@ -391,12 +323,12 @@ impl SharedMemory {
 
 /// A bit for each byte of an access in its 16 bytes.
 #[inline]
-fn bits(address: u32, bytes: u32) -> u32 {
+pub(super) fn bits(address: u32, bytes: u32) -> u32 {
     ((1 << bytes) - 1) << (address & 15)
 }
 
 #[inline]
-fn count(accesses: &Accesses<'_>, counters: &mut Counters) {
+pub(super) fn count(accesses: &Accesses<'_>, counters: &mut Counters) {
     counters.shared_accesses += 1;
     counters.shared_bank_conflicts +=
         banks::conflicts(accesses.mask, accesses.addresses, accesses.bytes);

@@ -211,6 +211,7 @@ impl<'a> Body<'_, 'a> {
     }
 
     fn instruction(&mut self) -> Result<(), ParseError> {
+        let start = self.cursor.start();
         let guard = if self.cursor.take_mark("@") {
             let negated = self.cursor.take_mark("!");
             let name = self.cursor.name("the predicate of a guard")?;
@@ -249,12 +250,14 @@ impl<'a> Body<'_, 'a> {
             },
             _ => {}
         }
+        let end = self.cursor.start() + 1;
         self.cursor.mark(";", "`,` or `;`")?;
         self.function.body.push(Instruction {
             guard,
             opcode: opcode.text.to_owned(),
             operands,
             line: opcode.line,
+            span: start..end,
             source: self.source,
         });
         Ok(())

@@ -30,6 +30,11 @@ impl<'a> Cursor<'a> {
         self.tokens[self.at]
     }
 
+    /// Where in the text the next token starts, in bytes.
+    pub fn start(&self) -> usize {
+        self.tokens[self.at].start
+    }
+
     /// The token after the next.
     pub fn peek_second(&self) -> Token<'a> {
         self.tokens[(self.at + 1).min(self.tokens.len() - 1)]

@@ -22,6 +22,8 @@ pub enum Kind {
 pub struct Token<'a> {
     pub kind: Kind,
     pub text: &'a str,
+    /// Where it starts in the whole text, in bytes; of a text in quotes, the first quote.
+    pub start: usize,
     /// From 1.
     pub line: u32,
 }
@@ -45,6 +47,7 @@ pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
     let mut line = 1u32;
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
+        let start = text.len() - rest.len();
         let length = if first.is_ascii_whitespace() {
             1
         } else if rest.starts_with("//") {
@@ -56,7 +59,7 @@ pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
             let cut = ParseErrorKind::Truncated { inside: "a quoted text", expected: "`\"`" };
             let inner = quoted.find(['"', '\n']).filter(|&end| quoted[end..].starts_with('"'));
             let inner = inner.ok_or_else(|| error_at(text, line, cut))?;
-            found.push(Token { kind: Kind::Text, text: &quoted[..inner], line });
+            found.push(Token { kind: Kind::Text, text: &quoted[..inner], start, line });
             inner + 2
         } else {
             let (kind, length) = match first {
@@ -68,13 +71,13 @@ pub fn tokens(text: &str) -> Result<Vec<Token<'_>>, ParseError> {
                 _ if MARKS.contains(first) => (Kind::Mark, 1),
                 _ => return Err(error_at(text, line, ParseErrorKind::Character(first))),
             };
-            found.push(Token { kind, text: &rest[..length], line });
+            found.push(Token { kind, text: &rest[..length], start, line });
             length
         };
         line += rest[..length].bytes().filter(|&byte| byte == b'\n').count() as u32;
         rest = &rest[length..];
     }
-    found.push(Token { kind: Kind::End, text: "", line });
+    found.push(Token { kind: Kind::End, text: "", start: text.len(), line });
     Ok(found)
 }
 

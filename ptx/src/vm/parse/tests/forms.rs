@@ -89,6 +89,10 @@ fn instructions_know_their_lines() {
         for instruction in &function.body {
             let line = lines[instruction.line as usize - 1];
             assert!(line.contains(&instruction.opcode), "{instruction:?} is not in {line:?}");
+            let text = &FORMS[instruction.span.clone()];
+            assert!(text.ends_with(';') && text.matches(';').count() == 1, "{text:?}");
+            let start = if instruction.guard.is_some() { "@" } else { &instruction.opcode };
+            assert!(text.starts_with(start), "{text:?}");
         }
     }
     let trap = with(entry(&module, "branches"), "trap");

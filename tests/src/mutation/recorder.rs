@@ -1,0 +1,139 @@
+//! A driver that remembers everything that was asked of it.
+
+use std::sync::{Arc, Mutex};
+
+use ltm_engine::Result;
+use ltm_engine::gpu::{Driver, Gpu, Release, Vm};
+use ltm_ptx::Launch;
+use ltm_ptx::vm::Config;
+
+use crate::{Case, Format, Layout, run};
+
+/// One request to a driver, with what it answered.
+#[derive(Clone, Debug)]
+pub(super) enum Event {
+    /// Memory at an address.
+    Alloc { bytes: usize, address: u64 },
+    /// Memory given back.
+    Free { address: u64 },
+    /// Host to device.
+    Upload { to: u64, bytes: Vec<u8> },
+    /// Device to host.
+    Download { from: u64, bytes: Vec<u8> },
+    /// Device to device.
+    Copy { from: u64, to: u64, bytes: usize },
+    /// Bytes set to zero.
+    Zero { at: u64, bytes: usize },
+    /// A kernel.
+    Launch(Launch),
+}
+
+/// What one call of an operation asked of the driver.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    /// The call.
+    pub name: String,
+    pub(super) events: Vec<Event>,
+    /// Warp instructions of all its launches.
+    pub(super) instructions: u64,
+}
+
+impl Recording {
+    /// Runs a call on the virtual GPU.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn new(
+        case: &dyn Case,
+        format: Format,
+        layout: Layout,
+    ) -> std::result::Result<Self, String> {
+        let events = Arc::default();
+        let vm = Vm::new(Config { threads: 1, ..Config::default() });
+        let mut gpu = Gpu::new(Recorder { vm, events: Arc::clone(&events) });
+        run(case, &case.args(format), &mut gpu, layout)?;
+        let launches = gpu.driver().vm.take_launches();
+        let instructions = launches.iter().map(|launch| launch.counters.warp_instructions).sum();
+        let events = std::mem::take(&mut *lock(&events));
+        Ok(Self { name: format!("{case} in {format}, {layout:?}"), events, instructions })
+    }
+
+    /// The launches, in order.
+    pub fn launches(&self) -> impl Iterator<Item = &Launch> {
+        self.events.iter().filter_map(|event| match event {
+            Event::Launch(launch) => Some(launch),
+            _ => None,
+        })
+    }
+}
+
+type Log = Arc<Mutex<Vec<Event>>>;
+
+fn lock(log: &Log) -> std::sync::MutexGuard<'_, Vec<Event>> {
+    // A panic elsewhere leaves whole events.
+    log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+struct Recorder {
+    vm: Vm,
+    events: Log,
+}
+
+impl Driver for Recorder {
+    fn name(&self) -> String {
+        self.vm.name()
+    }
+
+    fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)> {
+        let (address, release) = self.vm.alloc(bytes)?;
+        lock(&self.events).push(Event::Alloc { bytes: bytes.max(1), address });
+        let events = Arc::clone(&self.events);
+        let release = move |address: usize, bytes: usize| {
+            lock(&events).push(Event::Free { address: address as u64 });
+            release(address, bytes);
+        };
+        Ok((address, Box::new(release)))
+    }
+
+    fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()> {
+        self.vm.upload(to, bytes)?;
+        if !bytes.is_empty() {
+            lock(&self.events).push(Event::Upload { to, bytes: bytes.to_vec() });
+        }
+        Ok(())
+    }
+
+    fn download(&mut self, from: u64, bytes: &mut [u8]) -> Result<()> {
+        self.vm.download(from, bytes)?;
+        if !bytes.is_empty() {
+            lock(&self.events).push(Event::Download { from, bytes: bytes.to_vec() });
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        self.vm.copy(from, to, bytes)?;
+        if bytes > 0 {
+            lock(&self.events).push(Event::Copy { from, to, bytes });
+        }
+        Ok(())
+    }
+
+    fn zero(&mut self, at: u64, bytes: usize) -> Result<()> {
+        self.vm.zero(at, bytes)?;
+        if bytes > 0 {
+            lock(&self.events).push(Event::Zero { at, bytes });
+        }
+        Ok(())
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        self.vm.launch(launch)?;
+        lock(&self.events).push(Event::Launch(launch.clone()));
+        Ok(())
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        self.vm.synchronize()
+    }
+}
