@@ -261,7 +261,7 @@ fn losses_read_the_projection_once_per_tile_of_rows() {
     assert_eq!(weight_pass.global_written_bytes, (4 * v * d) as u64);
 }
 
-/// Each target is read by the eight lanes, of two warps, that hold its logits.
+/// Each target is read by the four lanes that hold its logits.
 fn read_targets(rows: usize) -> usize {
-    4 * 8 * rows
+    4 * 4 * rows
 }
