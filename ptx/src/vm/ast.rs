@@ -183,6 +183,15 @@ pub enum Operand {
         /// Bytes.
         offset: i64,
     },
+    /// `[map, {c0, c1, ...}]`: coordinates in what a tensor map describes.
+    TensorAddress {
+        /// Where the tensor map lies.
+        base: AddressBase,
+        /// Bytes added to the base.
+        offset: i64,
+        /// One per extent of the tensor.
+        coordinates: Vec<Operand>,
+    },
     /// `{a, b, ...}`.
     Vector(Vec<Operand>),
     /// `d|p`.

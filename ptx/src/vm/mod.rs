@@ -2,12 +2,19 @@
 
 pub mod access;
 pub mod ast;
+pub mod cfg;
 pub mod counters;
+mod decode;
 mod device;
 mod error;
+mod exec;
 pub mod fault;
+mod inst;
+pub mod memory;
+pub mod parse;
 mod program;
 
+pub use counters::Counters;
 pub use device::{Config, VirtualGpu};
 pub use error::{FaultReport, Place, VmError};
 pub use program::Program;
