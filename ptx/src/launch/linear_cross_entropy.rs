@@ -82,50 +82,6 @@ const fn bf16_variant(chunk: u32, at: usize) -> Variant {
     }
 }
 
-const COMBINE_ROWS: u32 = 4;
-/// Numbers per row and cut: largest logit, sum, target's logit.
-const STATISTICS: usize = 3;
-
-/// One variant of the two passes.
-struct Variant {
-    /// Columns held at a time.
-    chunk: u32,
-    /// Rows that a block owns.
-    owners: u32,
-    shared_bytes: u32,
-    hidden: &'static EntryPoint,
-    weight: &'static EntryPoint,
-}
-
-const F32: [Variant; 2] = [f32_variant(128, 0), f32_variant(512, 1)];
-const BF16: [Variant; 3] = [bf16_variant(128, 2), bf16_variant(256, 3), bf16_variant(512, 4)];
-
-const fn f32_variant(chunk: u32, at: usize) -> Variant {
-    let owners = 32;
-    // Owners, a tile, P.
-    let floats = (owners + OTHERS) * chunk + owners * OTHERS;
-    Variant {
-        chunk,
-        owners,
-        shared_bytes: floats * 4,
-        hidden: &ENTRY_POINTS[at],
-        weight: &ENTRY_POINTS[at + 5],
-    }
-}
-
-const fn bf16_variant(chunk: u32, at: usize) -> Variant {
-    let owners = 64;
-    // Owners, two tiles, P; maxima of two warps and the factor of each owner in f32.
-    let numbers = (owners + 2 * OTHERS) * chunk + owners * OTHERS;
-    Variant {
-        chunk,
-        owners,
-        shared_bytes: numbers * 2 + owners * 3 * 4,
-        hidden: &ENTRY_POINTS[at],
-        weight: &ENTRY_POINTS[at + 5],
-    }
-}
-
 const COMBINE: [&EntryPoint; 2] = [&ENTRY_POINTS[10], &ENTRY_POINTS[11]];
 
 /// How one pass is cut.
