@@ -7,22 +7,27 @@
 //   hidden    hidden states   vocabulary      e^(l - largest so far), sums rescaled as it grows
 //   weight    vocabulary      hidden states   e^(l - logsumexp) - onehot(target)
 //
-// The width is taken in chunks of CHUNK columns. Where it has one (up to 512), the owners stay in
-// shared memory and tiles come in turns through two buffers, each copied while the one before it
-// is worked on. Wider models sum one slice of CHUNK columns per block (blockIdx.y) and bring in
-// owners and tile again chunk by chunk, the slice's own chunk last.
+// Eight warps, each with an eighth of the columns of everything: warp w keeps its columns of the
+// owners in registers, copies its columns of the tiles, multiplies the two to its part of the
+// logits, and adds P times its columns. So a tile is seen by one warp only, comes three deep
+// without a barrier, and only 64 x 16 numbers cross warps, twice per tile: the eight parts of the
+// logits, which are added in ascending order of the columns (f32, shared memory), and P (bf16).
 //
-// Eight warps. Logits: warp w forms owners 16 (w / 2).. against eight rows of the tile, w % 2.
-// Products: warp w adds all 64 owners to its eighth of the columns. P goes through shared memory.
-// 16-byte unit u of row r lies at u ^ (r % 8), so copies and ldmatrix meet no bank twice.
+// The width is taken in chunks of CHUNK columns. Where it has one (up to 512), the owners stay in
+// registers. Wider models sum one slice of CHUNK columns per block (blockIdx.y) and bring owners
+// and tile in again chunk by chunk, the slice's own chunk last.
+//
+// 16-byte unit u of row r of a tile lies at u ^ (r % 8), so copies and ldmatrix meet no bank twice.
 #pragma once
 #include "matrix.cuh"
 
-// What a pass does with the logits of a tile, and its matrices.
 struct LossProblem {
-    const bf16* owner;   // [owners, width]
-    const bf16* other;   // [others, width]
+    const bf16* owner;  // [owners, width]
+    const bf16* other;  // [others, width]
     unsigned owners, others_begin, others_end, width;
+    // A float and an int of each of the others, or null: handed to the probabilities.
+    const float* logsumexp;
+    const int* targets;
 };
 
 template <int CHUNK>
@@ -31,16 +36,22 @@ struct LossTiles {
         kOwners = 64,
         kOthers = 16,
         kThreads = 256,
+        kStages = 3,
         kRowBytes = CHUNK * 2,
-        kOwnerBytes = kOwners * kRowBytes,
-        kOtherBytes = kOthers * kRowBytes,
-        kProbabilities = kOwnerBytes + 2 * kOtherBytes,  // bf16 [64][16]
-        kPairs = kProbabilities + kOwners * kOthers * 2, // f32 [2][64], one per warp pair and owner
-        kShrink = kPairs + 2 * kOwners * 4,              // f32 [64]
-        kSharedBytes = kShrink + kOwners * 4,
+        kStageBytes = kOthers * kRowBytes,
+        kParts = kStages * kStageBytes,             // f32 [8 warps][64][16]
+        kProbabilities = kParts + 8 * 64 * 16 * 4,  // bf16 [64][16]
+        kShrink = kProbabilities + 64 * 16 * 2,     // f32 [64]
+        kOfOthers = kShrink + 64 * 4,               // f32 [16], i32 [16] of each stage
+        kSharedBytes = kOfOthers + kStages * 128,
+        kOwnersStaged = kStageBytes,  // from the second stage into the parts, before these exist
         kWarpColumns = CHUNK / 8,
+        kWarpUnits = kWarpColumns / 8,
+        kSteps = kWarpColumns / 16,
         kMmaColumns = kWarpColumns / 8,
     };
+    static_assert(kOwnersStaged + kOwners * kRowBytes <= kProbabilities, "the owners find room");
+    using Owners = unsigned[4][kSteps][4];
     using Sums = float[4][kMmaColumns][4];
 
     static __device__ __forceinline__ unsigned offset(unsigned row, unsigned unit) {
@@ -50,57 +61,97 @@ struct LossTiles {
     static __device__ __forceinline__ unsigned probability_offset(unsigned row, unsigned unit) {
         return kProbabilities + row * 32 + ((unit ^ (row >> 2 & 1)) << 4);
     }
+    // Of unit 0 to 3 of a row of logits: 64-byte rows, two of which pass the banks once; mma leaves
+    // half a unit per lane, of which four rows are written at once.
+    static __device__ __forceinline__ unsigned part_offset(unsigned row, unsigned unit) {
+        return row * 64 + ((unit ^ (row & 2)) << 4);
+    }
 
-    // Columns first_column.. (as many as `filled`, a multiple of 32) of ROWS rows; zeros beyond
-    // the matrix. `whole`: rows start on 16 bytes and hold whole units.
+    // This warp's columns of ROWS rows, of a chunk of the width; zeros beyond the matrix.
+    // `whole`: rows start on 16 bytes and hold whole units.
     template <int ROWS>
     static __device__ __forceinline__ void load(unsigned char* tile, const bf16* source, unsigned first,
-                                                unsigned end, unsigned first_column, unsigned width,
-                                                unsigned filled, bool whole) {
+                                                unsigned end, unsigned chunk, unsigned width,
+                                                bool whole) {
+        unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+        unsigned first_column = chunk * CHUNK + warp * kWarpColumns;
         if (whole) {
             unsigned shared = shared_address(tile);
+            unsigned unit = lane % kWarpUnits, column = first_column + unit * 8;
 #pragma unroll
-            for (unsigned i = 0; i < ROWS * CHUNK / 8 / kThreads; i++) {
-                unsigned at = threadIdx.x + i * kThreads;
-                unsigned row = at / (CHUNK / 8), unit = at % (CHUNK / 8);
-                if (unit * 8 >= filled) continue;
-                bool inside = first + row < end && first_column + unit * 8 < width;
-                const bf16* from = source + (size_t)(first + row) * width + (first_column + unit * 8);
-                copy_async_16(shared + offset(row, unit), inside ? from : source, inside ? 16 : 0);
+            for (unsigned i = 0; i < ROWS * kWarpUnits / 32; i++) {
+                unsigned row = lane / kWarpUnits + i * (32 / kWarpUnits);
+                bool inside = first + row < end && column < width;
+                const bf16* from = source + (size_t)(first + row) * width + column;
+                copy_async_16(shared + offset(row, warp * kWarpUnits + unit), inside ? from : source,
+                              inside ? 16 : 0);
             }
         } else {
-            for (unsigned at = threadIdx.x; at < ROWS * CHUNK; at += kThreads) {
-                unsigned row = at / CHUNK, column = at % CHUNK;
-                if (column >= filled) continue;
+#pragma unroll 1
+            for (unsigned i = 0; i < ROWS * kWarpColumns / 32; i++) {
+                unsigned row = (i * 32 + lane) / kWarpColumns, column = (i * 32 + lane) % kWarpColumns;
                 bool inside = first + row < end && first_column + column < width;
                 const bf16* from = source + (size_t)(first + row) * width + (first_column + column);
-                *(bf16*)(tile + offset(row, column / 8) + column % 8 * 2) = inside ? *from : (bf16)0;
+                unsigned at = offset(row, warp * kWarpUnits + column / 8) + column % 8 * 2;
+                *(bf16*)(tile + at) = inside ? *from : (bf16)0;
             }
         }
     }
 
-    // s += owners of this warp times its eight rows of the tile, over `filled` columns.
-    static __device__ __forceinline__ void logits(float (&s)[4], unsigned owner, unsigned other,
-                                                  unsigned filled) {
+    static __device__ __forceinline__ void take_owners(Owners& owners, unsigned staged) {
         unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-        unsigned row = warp / 2 * 16 + lane % 16, column = warp % 2 * 8 + lane % 8;
-        // Two chains of sums, or each mma would wait for the one before it.
-        float even[4] = {}, odd[4] = {};
-#pragma unroll 4
-        for (unsigned unit = 0; unit < filled / 8; unit += 4) {
-            unsigned a[4], b[4];
-            load_matrices<false>(b, other + offset(column, unit + lane / 8));
-            load_matrices<false>(a, owner + offset(row, unit + lane / 16));
-            mma(even, a, b[0], b[1]);
-            load_matrices<false>(a, owner + offset(row, unit + 2 + lane / 16));
-            mma(odd, a, b[2], b[3]);
-        }
 #pragma unroll
-        for (unsigned i = 0; i < 4; i++) s[i] += even[i] + odd[i];
+        for (unsigned i = 0; i < 4; i++)
+#pragma unroll
+            for (unsigned k = 0; k < kSteps; k++)
+                load_matrices<false>(
+                    owners[i][k],
+                    staged + offset(i * 16 + lane % 16, warp * kWarpUnits + k * 2 + lane / 16));
+    }
+
+    // s += owners times the tile, over this warp's columns.
+    static __device__ __forceinline__ void logits(float (&s)[4][2][4], const Owners& owners, unsigned tile) {
+        unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+#pragma unroll
+        for (unsigned k = 0; k < kSteps; k++) {
+            unsigned b[4];
+            load_matrices<false>(b, tile + offset(lane % 8 + lane / 16 * 8,
+                                                  warp * kWarpUnits + k * 2 + lane / 8 % 2));
+#pragma unroll
+            for (unsigned i = 0; i < 4; i++) {
+                mma(s[i][0], owners[i][k], b[0], b[1]);
+                mma(s[i][1], owners[i][k], b[2], b[3]);
+            }
+        }
+    }
+
+    static __device__ __forceinline__ void store_part(unsigned char* shared, const float (&s)[4][2][4]) {
+        unsigned lane = threadIdx.x % 32;
+        unsigned char* part = shared + kParts + threadIdx.x / 32 * (kOwners * kOthers * 4);
+#pragma unroll
+        for (unsigned i = 0; i < 8; i++)
+#pragma unroll
+            for (unsigned j = 0; j < 2; j++) {
+                unsigned at = part_offset(i * 8 + lane / 4, j * 2 + lane % 4 / 2) + lane % 2 * 8;
+                *(float2*)(part + at) = make_float2(s[i / 2][j][i % 2 * 2], s[i / 2][j][i % 2 * 2 + 1]);
+            }
+    }
+
+    // This thread's four logits: owner threadIdx.x / 4, others 4 (threadIdx.x % 4)..
+    static __device__ __forceinline__ float4 add_parts(const unsigned char* shared, unsigned warps) {
+        const unsigned char* part = shared + kParts + part_offset(threadIdx.x / 4, threadIdx.x % 4);
+        float4 sum = *(const float4*)part;
+#pragma unroll
+        for (unsigned warp = 1; warp < 8; warp++) {
+            if (warp >= warps) break;
+            float4 x = *(const float4*)(part + warp * (kOwners * kOthers * 4));
+            sum = make_float4(sum.x + x.x, sum.y + x.y, sum.z + x.z, sum.w + x.w);
+        }
+        return sum;
     }
 
     // sums += P times this warp's columns of the tile.
-    static __device__ __forceinline__ void products(Sums& sums, unsigned shared, unsigned other) {
+    static __device__ __forceinline__ void products(Sums& sums, unsigned shared, unsigned tile) {
         unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
         unsigned a[4][4];
 #pragma unroll
@@ -109,8 +160,7 @@ struct LossTiles {
 #pragma unroll
         for (unsigned j = 0; j < kMmaColumns / 2; j++) {
             unsigned b[4];
-            load_matrices<true>(
-                b, other + offset(lane % 16, (warp * kWarpColumns + j * 16) / 8 + lane / 16));
+            load_matrices<true>(b, tile + offset(lane % 16, warp * kWarpUnits + j * 2 + lane / 16));
 #pragma unroll
             for (unsigned i = 0; i < 4; i++) {
                 mma(sums[i][2 * j], a[i], b[0], b[1]);
@@ -119,77 +169,97 @@ struct LossTiles {
         }
     }
 
-    // The loop over tiles. `prepare(first)` reads what a tile needs, before its logits;
-    // `probabilities(s, first)` stores P, ends with a barrier, and says whether sums are wanted;
-    // `rescale(sums)` runs before P is used.
-    template <typename Prepare, typename Probabilities, typename Rescale>
+    // The loop over tiles. `probabilities(l, first, stage)` turns this thread's four logits, the
+    // first of them with other `first`, into P; `rescale(sums)` runs before P is used.
+    template <typename Probabilities, typename Rescale>
     static __device__ __forceinline__ void run(unsigned char* shared, const LossProblem& problem,
-                                               Sums& sums, bool products_wanted, Prepare prepare,
+                                               Sums& sums, bool products_wanted,
                                                Probabilities probabilities, Rescale rescale) {
         const unsigned width = problem.width, begin = problem.others_begin, end = problem.others_end;
         const unsigned chunks = (width + CHUNK - 1) / CHUNK, slice = blockIdx.y;
-        const unsigned first_owner = blockIdx.x * kOwners;
+        const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        const unsigned warps = chunks > 1 ? 8 : (width + kWarpColumns - 1) / kWarpColumns;
+        const bool busy = warp < warps;
         const bool whole =
             width % 8 == 0 && ((size_t)problem.owner | (size_t)problem.other) % 16 == 0;
         const unsigned address = shared_address(shared);
-        // Columns of a chunk that are filled: whole steps of the logits' inner loop.
-        auto filled = [&](unsigned chunk) {
-            return (min((unsigned)CHUNK, width - chunk * CHUNK) + 31) / 32 * 32;
-        };
         auto load_owners = [&](unsigned chunk) {
-            load<kOwners>(shared, problem.owner, first_owner, problem.owners, chunk * CHUNK, width,
-                          filled(chunk), whole);
+            load<kOwners>(shared + kOwnersStaged, problem.owner, blockIdx.x * kOwners, problem.owners,
+                          chunk, width, whole);
         };
-        auto load_others = [&](unsigned buffer, unsigned first, unsigned chunk) {
-            load<kOthers>(shared + kOwnerBytes + buffer * kOtherBytes, problem.other, first, end,
-                          chunk * CHUNK, width, filled(chunk), whole);
+        auto load_others = [&](unsigned stage, unsigned first, unsigned chunk) {
+            load<kOthers>(shared + stage * kStageBytes, problem.other, first, end, chunk, width, whole);
         };
-        const bool busy = threadIdx.x / 32 * kWarpColumns < filled(slice);
-
-        if (chunks == 1) {
-            load_owners(0);
-            load_others(0, begin, 0);
+        auto load_of_others = [&](unsigned stage, unsigned first) {
+            if (!problem.targets || warp != 0) return;
+            bool inside = first + lane % 16 < end;
+            const void* from = lane < 16 ? (const void*)(problem.logsumexp + first + lane)
+                                         : (const void*)(problem.targets + first + lane - 16);
+            copy_async_4(address + kOfOthers + stage * 128 + lane * 4,
+                         inside ? from : (const void*)problem.targets, inside ? 4 : 0);
+        };
+        // One group of copies, empty beyond the last tile.
+        auto fetch = [&](unsigned stage, unsigned first) {
+            if (first < end) {
+                if (busy) load_others(stage, first, 0);
+                load_of_others(stage, first);
+            }
             copy_async_commit();
+        };
+
+        Owners owners;
+        if (chunks == 1) {
+            if (busy) load_owners(0);
+            copy_async_commit();
+            fetch(0, begin);
+            copy_async_wait<1>();
+            __syncwarp();
+            if (busy) take_owners(owners, address + kOwnersStaged);
+            // All have taken theirs: the second stage is free.
+            __syncthreads();
+            fetch(1, begin + kOthers);
         }
-        unsigned buffer = 0;
+        unsigned stage = 0;
         for (unsigned first = begin; first < end; first += kOthers) {
-            prepare(first);
-            float s[4] = {};
+            float s[4][2][4] = {};
+            const unsigned tile = address + stage * kStageBytes;
             if (chunks == 1) {
-                // This tile has landed for every thread; all have done with the other buffer.
-                copy_async_wait<0>();
-                __syncthreads();
-                if (first + kOthers < end) load_others(buffer ^ 1, first + kOthers, 0);
-                copy_async_commit();
-                logits(s, address, address + kOwnerBytes + buffer * kOtherBytes, filled(0));
+                // The tile has landed for all lanes, and they have done with the one before it.
+                copy_async_wait<1>();
+                __syncwarp();
+                fetch(stage == 0 ? 2 : stage - 1, first + 2 * kOthers);
+                if (busy) logits(s, owners, tile);
             } else {
                 unsigned chunk = slice;
                 for (unsigned i = 0; i < chunks; i++) {
                     chunk = chunk + 1 == chunks ? 0 : chunk + 1;
-                    __syncthreads();
+                    __syncwarp();
                     load_owners(chunk);
-                    load_others(buffer, first, chunk);
+                    load_others(0, first, chunk);
+                    if (i == 0) load_of_others(0, first);
                     copy_async_commit();
                     copy_async_wait<0>();
-                    __syncthreads();
-                    logits(s, address, address + kOwnerBytes + buffer * kOtherBytes, filled(chunk));
+                    __syncwarp();
+                    take_owners(owners, address + kOwnersStaged);
+                    logits(s, owners, tile);
                 }
+                // The owners of every warp are taken: their place is free for the parts.
+                __syncthreads();
             }
-            probabilities(s, first);
+            if (busy) store_part(shared, s);
+            __syncthreads();
+            float4 l = add_parts(shared, warps);
+            probabilities(l, first + threadIdx.x % 4 * 4, stage);
+            *(uint2*)(shared + probability_offset(threadIdx.x / 4, threadIdx.x % 4 / 2) +
+                      threadIdx.x % 2 * 8) = make_uint2(pack(l.x, l.y), pack(l.z, l.w));
+            __syncthreads();
             if (products_wanted) {
                 rescale(sums);
-                if (busy) products(sums, address, address + kOwnerBytes + buffer * kOtherBytes);
+                if (busy) products(sums, address, tile);
             }
-            if (chunks == 1) buffer ^= 1;
+            if (chunks == 1) stage = stage == kStages - 1 ? 0 : stage + 1;
         }
         copy_async_wait<0>();
-    }
-
-    // Stores this thread's two numbers of P for each of its two owners.
-    static __device__ __forceinline__ void store_probabilities(unsigned char* shared, const float (&p)[4]) {
-        unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32, row = warp / 2 * 16 + lane / 4;
-        *(unsigned*)(shared + probability_offset(row, warp % 2) + lane % 4 * 4) = pack(p[0], p[1]);
-        *(unsigned*)(shared + probability_offset(row + 8, warp % 2) + lane % 4 * 4) = pack(p[2], p[3]);
     }
 
     // out = sums * scale (+ addend), f32 [owners, width], this block's slice.
@@ -228,50 +298,31 @@ __device__ __forceinline__ void loss_hidden(unsigned char* shared, const bf16* h
                                             unsigned cut_vocab) {
     using Tiles = LossTiles<CHUNK>;
     const unsigned begin = blockIdx.z * cut_vocab, end = min(vocab, begin + cut_vocab);
-    const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const unsigned local = warp / 2 * 16 + lane / 4;  // this thread's owners: local and local + 8
+    const unsigned lane = threadIdx.x % 32, row = blockIdx.x * Tiles::kOwners + threadIdx.x / 4;
     const float low = __int_as_float(0xff800000);
-    float* pairs = (float*)(shared + Tiles::kPairs);
     float* shrink = (float*)(shared + Tiles::kShrink);
-
-    unsigned target[2];
-#pragma unroll
-    for (unsigned h = 0; h < 2; h++) {
-        unsigned row = blockIdx.x * Tiles::kOwners + local + h * 8;
-        target[h] = row < rows ? (unsigned)targets[row] : 0xffffffffu;
-    }
-    float largest[2] = {low, low}, sum[2] = {}, target_logit[2] = {};
+    const unsigned target = row < rows ? (unsigned)targets[row] : 0xffffffffu;
+    float largest = low, sum = 0.0f, target_logit = 0.0f;
     typename Tiles::Sums sums = {};
 
-    auto probabilities = [&](float (&s)[4], unsigned first) {
-        unsigned column = first + warp % 2 * 8 + lane % 4 * 2;
-        float top[2];
+    auto probabilities = [&](float4& four, unsigned token, unsigned) {
+        float l[4] = {four.x, four.y, four.z, four.w};
+        float grown = largest;
 #pragma unroll
-        for (unsigned h = 0; h < 2; h++) {
-#pragma unroll
-            for (unsigned j = 0; j < 2; j++) {
-                if (column + j >= end) s[2 * h + j] = low;
-                else if (column + j == target[h]) target_logit[h] = s[2 * h + j];
-            }
-            top[h] = fmaxf(s[2 * h], s[2 * h + 1]);
-            top[h] = fmaxf(top[h], __shfl_xor_sync(0xffffffffu, top[h], 1));
-            top[h] = fmaxf(top[h], __shfl_xor_sync(0xffffffffu, top[h], 2));
-            if (lane % 4 == 0) pairs[warp % 2 * Tiles::kOwners + local + h * 8] = top[h];
+        for (unsigned j = 0; j < 4; j++) {
+            if (token + j == target) target_logit = l[j];
+            if (token + j >= end) l[j] = low;
+            grown = fmaxf(grown, l[j]);
         }
-        __syncthreads();
+        grown = fmaxf(grown, __shfl_xor_sync(0xffffffffu, grown, 1));
+        grown = fmaxf(grown, __shfl_xor_sync(0xffffffffu, grown, 2));
+        float factor = expf(largest - grown);
+        largest = grown;
+        if (lane % 4 == 0) shrink[threadIdx.x / 4] = factor;
 #pragma unroll
-        for (unsigned h = 0; h < 2; h++) {
-            float other = pairs[(warp % 2 ^ 1) * Tiles::kOwners + local + h * 8];
-            float grown = fmaxf(largest[h], fmaxf(top[h], other));
-            float factor = expf(largest[h] - grown);
-            largest[h] = grown;
-            s[2 * h] = expf(s[2 * h] - grown);
-            s[2 * h + 1] = expf(s[2 * h + 1] - grown);
-            sum[h] = fmaf(sum[h], factor, s[2 * h] + s[2 * h + 1]);
-            if (warp % 2 == 0 && lane % 4 == 0) shrink[local + h * 8] = factor;
-        }
-        Tiles::store_probabilities(shared, s);
-        __syncthreads();
+        for (unsigned j = 0; j < 4; j++) l[j] = expf(l[j] - grown);
+        sum = fmaf(sum, factor, (l[0] + l[1]) + (l[2] + l[3]));
+        four = make_float4(l[0], l[1], l[2], l[3]);
     };
     auto rescale = [&](typename Tiles::Sums& sums) {
 #pragma unroll
@@ -285,34 +336,20 @@ __device__ __forceinline__ void loss_hidden(unsigned char* shared, const bf16* h
             }
         }
     };
-    LossProblem problem = {hidden, weight, rows, begin, end, width};
-    Tiles::run(shared, problem, sums, weighted != nullptr, [](unsigned) {}, probabilities, rescale);
+    LossProblem problem = {hidden, weight, rows, begin, end, width, nullptr, nullptr};
+    Tiles::run(shared, problem, sums, weighted != nullptr, probabilities, rescale);
 
     if (weighted)
         Tiles::store(sums, 1.0f, nullptr, weighted + (size_t)blockIdx.z * rows * width, rows, width);
-    if (blockIdx.y > 0) return;
-    // Lanes of a quad, then the two warps: P is done with, and carries the target's logits.
-    __syncthreads();
-    float* found = (float*)(shared + Tiles::kProbabilities);
-#pragma unroll
-    for (unsigned h = 0; h < 2; h++) {
-        for (unsigned step = 1; step < 4; step *= 2) {
-            sum[h] += __shfl_xor_sync(0xffffffffu, sum[h], step);
-            target_logit[h] += __shfl_xor_sync(0xffffffffu, target_logit[h], step);
-        }
-        if (lane % 4 == 0) {
-            pairs[warp % 2 * Tiles::kOwners + local + h * 8] = sum[h];
-            found[warp % 2 * Tiles::kOwners + local + h * 8] = target_logit[h];
-            if (warp % 2 == 0) shrink[local + h * 8] = largest[h];
-        }
+    for (unsigned step = 1; step < 4; step *= 2) {
+        sum += __shfl_xor_sync(0xffffffffu, sum, step);
+        target_logit += __shfl_xor_sync(0xffffffffu, target_logit, step);
     }
-    __syncthreads();
-    unsigned owner = threadIdx.x, row = blockIdx.x * Tiles::kOwners + owner;
-    if (owner < Tiles::kOwners && row < rows) {
+    if (blockIdx.y == 0 && lane % 4 == 0 && row < rows) {
         float* to = statistics + ((size_t)blockIdx.z * rows + row) * 3;
-        to[0] = shrink[owner];
-        to[1] = pairs[owner] + pairs[owner + Tiles::kOwners];
-        to[2] = found[owner] + found[owner + Tiles::kOwners];
+        to[0] = largest;
+        to[1] = sum;
+        to[2] = target_logit;
     }
 }
 
@@ -325,32 +362,24 @@ __device__ __forceinline__ void loss_weight(unsigned char* shared, const bf16* h
                                             unsigned vocab, unsigned cut_rows) {
     using Tiles = LossTiles<CHUNK>;
     const unsigned begin = blockIdx.z * cut_rows, end = min(rows, begin + cut_rows);
-    const unsigned lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const unsigned token = blockIdx.x * Tiles::kOwners + warp / 2 * 16 + lane / 4;
-    int target[2];
-    float lse[2];
+    const int token = blockIdx.x * Tiles::kOwners + threadIdx.x / 4;
     typename Tiles::Sums sums = {};
 
-    // Ignored rows, and those beyond the end, have no gradient: e^(l - infinity).
-    auto prepare = [&](unsigned first) {
-#pragma unroll
-        for (unsigned j = 0; j < 2; j++) {
-            unsigned row = first + warp % 2 * 8 + lane % 4 * 2 + j;
-            target[j] = row < end ? targets[row] : -1;
-            lse[j] = target[j] >= 0 ? logsumexp[row] : __int_as_float(0x7f800000);
-        }
+    auto probabilities = [&](float4& four, unsigned first, unsigned stage) {
+        const unsigned char* of_others = shared + Tiles::kOfOthers + stage * 128 + threadIdx.x % 4 * 16;
+        float4 lse = *(const float4*)of_others;
+        int4 target = *(const int4*)(of_others + 64);
+        auto gradient = [&](float l, float lse, int target, unsigned row) {
+            // Ignored rows, and those beyond the end, have no gradient.
+            float p = row < end && target >= 0 ? expf(l - lse) : 0.0f;
+            return row < end && target == token ? p - 1.0f : p;
+        };
+        four = make_float4(
+            gradient(four.x, lse.x, target.x, first), gradient(four.y, lse.y, target.y, first + 1),
+            gradient(four.z, lse.z, target.z, first + 2), gradient(four.w, lse.w, target.w, first + 3));
     };
-    auto probabilities = [&](float (&s)[4], unsigned) {
-#pragma unroll
-        for (unsigned i = 0; i < 4; i++) {
-            float p = expf(s[i] - lse[i % 2]);
-            s[i] = target[i % 2] == (int)(token + i / 2 * 8) ? p - 1.0f : p;
-        }
-        Tiles::store_probabilities(shared, s);
-        __syncthreads();
-    };
-    LossProblem problem = {weight, hidden, vocab, begin, end, width};
-    Tiles::run(shared, problem, sums, true, prepare, probabilities, [](typename Tiles::Sums&) {});
+    LossProblem problem = {weight, hidden, vocab, begin, end, width, logsumexp, targets};
+    Tiles::run(shared, problem, sums, true, probabilities, [](typename Tiles::Sums&) {});
 
     float* out = partials ? partials + (size_t)blockIdx.z * vocab * width : d_weight;
     Tiles::store(sums, scale, partials ? nullptr : d_weight, out, vocab, width);

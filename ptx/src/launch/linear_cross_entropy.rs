@@ -69,12 +69,14 @@ const fn f32_variant(chunk: u32, at: usize) -> Variant {
 
 const fn bf16_variant(chunk: u32, at: usize) -> Variant {
     let owners = 64;
-    // Owners, two tiles, P; maxima of two warps and the factor of each owner in f32.
-    let numbers = (owners + 2 * OTHERS) * chunk + owners * OTHERS;
+    // Three tiles and P; in f32 the parts of the logits of eight warps and the factor of each
+    // owner; a float and an int of each row of a tile.
+    let halves = 3 * OTHERS * chunk + owners * OTHERS;
+    let words = 8 * owners * OTHERS + owners + 3 * OTHERS * 2;
     Variant {
         chunk,
         owners,
-        shared_bytes: numbers * 2 + owners * 3 * 4,
+        shared_bytes: halves * 2 + words * 4,
         hidden: &ENTRY_POINTS[at],
         weight: &ENTRY_POINTS[at + 5],
     }

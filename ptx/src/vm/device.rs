@@ -2,13 +2,13 @@
 
 use std::fmt;
 
+use super::access::Site;
 use super::ast::{Module, Space};
 use super::counters::Counters;
 use super::decode::decode;
 use super::error::{FaultReport, Place, VmError, block_of, thread_of};
 use super::exec::{Failure, Request, launch};
 use super::fault::Fault;
-use super::access::Site;
 use super::memory::{GlobalMemory, MemoryError};
 use super::parse::parse;
 use super::program::{Kernel, Program};
@@ -193,8 +193,7 @@ impl VirtualGpu {
             threads => threads,
         };
         let budget = self.config.budget;
-        let request =
-            Request { program, kernel, grid, block, shared_bytes, args, threads, budget };
+        let request = Request { program, kernel, grid, block, shared_bytes, args, threads, budget };
         let _alone = self.running.lock().unwrap_or_else(|e| e.into_inner());
         launch(&self.memory, &request).map_err(|failure| match failure {
             Failure::Refused(error) => error,

@@ -99,11 +99,8 @@ pub(super) fn barrier(
     let kinds = [("sync", Kind::Sync), ("arrive", Kind::Arrive), ("red", Kind::Reduce)];
     let kind = m.need(".sync, .arrive or .red", &kinds)?;
     if kind == Kind::Reduce {
-        let results = [
-            ("popc", BarrierResult::Popc),
-            ("and", BarrierResult::And),
-            ("or", BarrierResult::Or),
-        ];
+        let results =
+            [("popc", BarrierResult::Popc), ("and", BarrierResult::And), ("or", BarrierResult::Or)];
         let result = m.need(".popc, .and or .or", &results)?;
         let ty = m.ty()?;
         if (ty == Type::U32) != (result == BarrierResult::Popc)

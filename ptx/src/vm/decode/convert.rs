@@ -5,8 +5,7 @@ use super::operands::Context;
 use super::{Decoded, Flow};
 use crate::vm::ast::{Operand, Type};
 use crate::vm::inst::{
-    Class, Combine, Compare, CompareType, Convert, ConvertPair, NONE, Op, Pred, Round, Scalar,
-    Test,
+    Class, Combine, Compare, CompareType, Convert, ConvertPair, NONE, Op, Pred, Round, Scalar, Test,
 };
 
 fn scalar(ty: Type) -> Result<Scalar, String> {
@@ -205,9 +204,7 @@ pub(super) fn set_predicate(
     let with = combine != Combine::None;
     cx.count(3 + with as usize)?;
     let (d, not) = match cx.operand(0)? {
-        Operand::Pair(d, not) => {
-            (cx.target_of(d, Type::Pred)?, cx.target_of(not, Type::Pred)?)
-        }
+        Operand::Pair(d, not) => (cx.target_of(d, Type::Pred)?, cx.target_of(not, Type::Pred)?),
         single => (cx.target_of(single, Type::Pred)?, NONE),
     };
     let (a, b) = (cx.source(1, of)?, cx.source(2, of)?);
@@ -216,11 +213,7 @@ pub(super) fn set_predicate(
 }
 
 /// `set`: the result is a word, all ones or one for true.
-pub(super) fn set(
-    cx: &mut Context<'_>,
-    m: &mut Modifiers<'_>,
-    _: Flow,
-) -> Result<Decoded, String> {
+pub(super) fn set(cx: &mut Context<'_>, m: &mut Modifiers<'_>, _: Flow) -> Result<Decoded, String> {
     let cmp = m.need("a comparison", COMPARES)?;
     let combine = m.one_of(COMBINES).unwrap_or(Combine::None);
     let to = m.ty()?;

@@ -27,11 +27,7 @@ fn integer(op: Op) -> Result<Decoded, String> {
 }
 
 /// `mov`: registers, constants, addresses, and the packing of small values into large ones.
-pub(super) fn mov(
-    cx: &mut Context<'_>,
-    m: &mut Modifiers<'_>,
-    _: Flow,
-) -> Result<Decoded, String> {
+pub(super) fn mov(cx: &mut Context<'_>, m: &mut Modifiers<'_>, _: Flow) -> Result<Decoded, String> {
     let ty = m.ty()?;
     cx.count(2)?;
     match (cx.operand(0)?, cx.operand(1)?) {
@@ -81,7 +77,8 @@ pub(super) fn mov(
                 _ => return Err(format!("no such parts of {ty:?}")),
             });
         }
-        (_, Operand::Special(name)) if matches!(name.trim_start_matches('%'), "clock" | "clock64") =>
+        (_, Operand::Special(name))
+            if matches!(name.trim_start_matches('%'), "clock" | "clock64") =>
         {
             let wide = ty.size() == 8;
             return integer(Op::Clock { d: cx.target(0, ty)?, wide });
@@ -324,12 +321,10 @@ pub(super) fn hint(
         return Err("discard leaves memory undefined".to_string());
     }
     let space = m.one_of(SPACES);
-    m.need("a cache level", &[
-        ("L1", ()),
-        ("L2", ()),
-        ("L2::evict_last", ()),
-        ("L2::evict_normal", ()),
-    ])?;
+    m.need(
+        "a cache level",
+        &[("L1", ()), ("L2", ()), ("L2::evict_last", ()), ("L2::evict_normal", ())],
+    )?;
     cx.count(1)?;
     cx.address(0, space)?;
     memory(Op::Nothing)

@@ -119,11 +119,7 @@ pub(super) fn logic(
 }
 
 /// `not`, `cnot`.
-pub(super) fn not(
-    cx: &mut Context<'_>,
-    m: &mut Modifiers<'_>,
-    _: Flow,
-) -> Result<Decoded, String> {
+pub(super) fn not(cx: &mut Context<'_>, m: &mut Modifiers<'_>, _: Flow) -> Result<Decoded, String> {
     let ty = m.ty()?;
     let logical = m.base() == "cnot";
     cx.count(2)?;
@@ -315,11 +311,7 @@ pub(super) fn funnel(
 }
 
 /// `sad`.
-pub(super) fn sad(
-    cx: &mut Context<'_>,
-    m: &mut Modifiers<'_>,
-    _: Flow,
-) -> Result<Decoded, String> {
+pub(super) fn sad(cx: &mut Context<'_>, m: &mut Modifiers<'_>, _: Flow) -> Result<Decoded, String> {
     match m.ty()? {
         Type::S32 => three(cx, Type::S32, Int32::SadS),
         Type::U32 => three(cx, Type::U32, Int32::SadU),
@@ -351,11 +343,7 @@ pub(super) fn product24(
 }
 
 /// `dp4a` with both factors of one signedness.
-pub(super) fn dot(
-    cx: &mut Context<'_>,
-    m: &mut Modifiers<'_>,
-    _: Flow,
-) -> Result<Decoded, String> {
+pub(super) fn dot(cx: &mut Context<'_>, m: &mut Modifiers<'_>, _: Flow) -> Result<Decoded, String> {
     match (m.ty()?, m.ty()?) {
         (Type::S32, Type::S32) => three(cx, Type::B32, Int32::Dp4aS),
         (Type::U32, Type::U32) => three(cx, Type::B32, Int32::Dp4aU),

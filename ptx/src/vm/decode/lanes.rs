@@ -53,12 +53,8 @@ pub(super) fn vote(
     _: Flow,
 ) -> Result<Decoded, String> {
     sync(m)?;
-    const MODES: &[(&str, Vote)] = &[
-        ("all", Vote::All),
-        ("any", Vote::Any),
-        ("uni", Vote::Uniform),
-        ("ballot", Vote::Ballot),
-    ];
+    const MODES: &[(&str, Vote)] =
+        &[("all", Vote::All), ("any", Vote::Any), ("uni", Vote::Uniform), ("ballot", Vote::Ballot)];
     let f = m.need("a mode", MODES)?;
     let ty = m.ty()?;
     if (f == Vote::Ballot) != (ty == Type::B32) || (f != Vote::Ballot) != (ty == Type::Pred) {
@@ -112,14 +108,17 @@ pub(super) fn redux(
     _: Flow,
 ) -> Result<Decoded, String> {
     sync(m)?;
-    let name = m.need("an operation", &[
-        ("add", "add"),
-        ("min", "min"),
-        ("max", "max"),
-        ("and", "and"),
-        ("or", "or"),
-        ("xor", "xor"),
-    ])?;
+    let name = m.need(
+        "an operation",
+        &[
+            ("add", "add"),
+            ("min", "min"),
+            ("max", "max"),
+            ("and", "and"),
+            ("or", "or"),
+            ("xor", "xor"),
+        ],
+    )?;
     let ty = m.ty()?;
     let f = match (name, ty) {
         ("add", Type::U32 | Type::S32) => Redux::Add,

@@ -78,12 +78,7 @@ impl<'a> Layout<'a> {
         for parameter in &function.parameters {
             symbols.insert(&parameter.name, (Space::Param, parameter.offset as u64));
         }
-        Ok(Self {
-            symbols,
-            shared: regions,
-            dynamic: start as u32,
-            local: local as u32,
-        })
+        Ok(Self { symbols, shared: regions, dynamic: start as u32, local: local as u32 })
     }
 
     /// Space of a symbol and its address there.

@@ -42,15 +42,10 @@ fn targets(
 }
 
 /// `mma.sync`.
-pub(super) fn mma(
-    cx: &mut Context<'_>,
-    m: &mut Modifiers<'_>,
-    _: Flow,
-) -> Result<Decoded, String> {
+pub(super) fn mma(cx: &mut Context<'_>, m: &mut Modifiers<'_>, _: Flow) -> Result<Decoded, String> {
     m.need(".sync", &[("sync", ())])?;
     m.need(".aligned", &[("aligned", ())])?;
-    let depth =
-        m.need("a known shape", &[("m16n8k16", 16), ("m16n8k8", 8), ("m16n8k4", 4u16)])?;
+    let depth = m.need("a known shape", &[("m16n8k16", 16), ("m16n8k8", 8), ("m16n8k4", 4u16)])?;
     m.need(".row", &[("row", ())])?;
     m.need(".col", &[("col", ())])?;
     let types = [m.ty()?, m.ty()?, m.ty()?, m.ty()?];

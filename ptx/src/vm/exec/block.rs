@@ -213,9 +213,9 @@ impl<'a> Block<'a> {
         let barrier = &self.barriers[id];
         let gone = warps.iter().filter(|warp| warp.state == State::Done).count();
         let lane = stuck.live.trailing_zeros() & 31;
-        let elsewhere = warps.iter().any(
-            |warp| matches!(warp.state, State::Waiting { barrier, .. } if barrier != id),
-        );
+        let elsewhere = warps
+            .iter()
+            .any(|warp| matches!(warp.state, State::Waiting { barrier, .. } if barrier != id));
         let kind = if elsewhere || barrier.threads != 0 {
             FaultKind::Deadlock
         } else {

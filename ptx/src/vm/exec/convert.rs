@@ -77,7 +77,11 @@ fn narrow(value: f64, error: f64, ty: Scalar, f: &Convert) -> u64 {
                 Round::Down if away > 0 => value.next_down(),
                 Round::Up if away > 0 => value.next_up(),
                 Round::Zero if away > 0 && error != 0.0 => {
-                    if value > 0.0 { value.next_down() } else { value.next_up() }
+                    if value > 0.0 {
+                        value.next_down()
+                    } else {
+                        value.next_up()
+                    }
                 }
                 _ => value,
             };

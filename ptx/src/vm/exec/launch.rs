@@ -81,7 +81,8 @@ fn shared_regions(request: &Request<'_>) -> Result<Vec<Range<u32>>, VmError> {
     let Request { kernel, shared_bytes, .. } = request;
     let fixed = kernel.shared.last().map_or(0, |region| region.end);
     if fixed > STATIC_SHARED {
-        let message = format!("{fixed} bytes of static shared memory; the most are {STATIC_SHARED}");
+        let message =
+            format!("{fixed} bytes of static shared memory; the most are {STATIC_SHARED}");
         return Err(refuse(kernel, message));
     }
     let mut regions = kernel.shared.clone();
@@ -112,9 +113,7 @@ fn fits(arg: &Arg, ty: Type) -> bool {
 
 /// The parameter block.
 fn parameter_block(kernel: &Kernel, args: &[Arg]) -> Result<Vec<u8>, VmError> {
-    let fail = |message: String| {
-        Err(VmError::Arguments { kernel: kernel.name.clone(), message })
-    };
+    let fail = |message: String| Err(VmError::Arguments { kernel: kernel.name.clone(), message });
     if args.len() != kernel.parameters.len() {
         return fail(format!("{} given, {} declared", args.len(), kernel.parameters.len()));
     }
@@ -150,11 +149,8 @@ pub(in crate::vm) fn launch(
     check_shape(request).map_err(Failure::Refused)?;
     let regions = shared_regions(request).map_err(Failure::Refused)?;
     let parameters = parameter_block(request.kernel, request.args).map_err(Failure::Refused)?;
-    let geometry = Geometry {
-        grid: request.grid,
-        block: request.block,
-        dynamic_shared: request.shared_bytes,
-    };
+    let geometry =
+        Geometry { grid: request.grid, block: request.block, dynamic_shared: request.shared_bytes };
     let shape = Shape {
         program: request.program,
         kernel: request.kernel,
@@ -165,9 +161,9 @@ pub(in crate::vm) fn launch(
     };
     let blocks = request.grid.iter().map(|&extent| extent as u64).product::<u64>();
     let begin = |run: Run| {
-        memory.launch(blocks, run).map_err(|error| {
-            Failure::Refused(refuse(request.kernel, error.to_string()))
-        })
+        memory
+            .launch(blocks, run)
+            .map_err(|error| Failure::Refused(refuse(request.kernel, error.to_string())))
     };
     let threads = request.threads.min(usize::try_from(blocks).unwrap_or(usize::MAX)).max(1);
     let view = begin(if threads == 1 { Run::Serial } else { Run::Parallel })?;

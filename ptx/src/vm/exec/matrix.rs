@@ -161,9 +161,8 @@ pub(super) fn mma(
 /// `movmatrix`: an 8 x 8 matrix of 16-bit elements, transposed.
 pub(super) fn transpose(r: &mut Registers, d: Slot, a: Slot) {
     let words = r.word(a);
-    let element = |row: usize, column: usize| {
-        words[4 * row + column / 2] >> (16 * (column % 2)) & 0xffff
-    };
+    let element =
+        |row: usize, column: usize| words[4 * row + column / 2] >> (16 * (column % 2)) & 0xffff;
     let out = std::array::from_fn(|lane| {
         let (row, column) = (lane / 4, 2 * (lane % 4));
         element(column, row) | element(column + 1, row) << 16

@@ -236,7 +236,8 @@ impl Block<'_> {
                 let value = compare(r, ty, cmp, a, b);
                 let with = if p.slot == NONE { 0 } else { r.predicate(p) };
                 let value = combine(how, value, with);
-                let words = std::array::from_fn(|lane| if value >> lane & 1 != 0 { one } else { 0 });
+                let words =
+                    std::array::from_fn(|lane| if value >> lane & 1 != 0 { one } else { 0 });
                 r.set_word(d, &words, mask);
             }
             Op::SelectSign { float, wide, d, a, b, c } => {
@@ -244,9 +245,9 @@ impl Block<'_> {
             }
             Op::Test { f, wide, d, a } => float::test(r, mask, f, wide, d, a),
             Op::ConvertTf32 { d, a, relu } => convert_tf32(r, mask, d, a, relu),
-            Op::Join32 { d, low, high } => r.map2(mask, d, (low, high), |low, high| {
-                low & 0xffff | high << 16
-            }),
+            Op::Join32 { d, low, high } => {
+                r.map2(mask, d, (low, high), |low, high| low & 0xffff | high << 16)
+            }
             Op::Split32 { low, high, a } => {
                 let value = *r.word(a);
                 r.set_word(low, &value.map(|x| x & 0xffff), mask);
@@ -266,7 +267,8 @@ impl Block<'_> {
             Op::Join4 { d, parts } => {
                 let parts = parts.map(|slot| *r.word(slot));
                 let value = std::array::from_fn(|lane| {
-                    (0..4).fold(0, |x, part| x | ((parts[part][lane] & 0xffff) as u64) << (16 * part))
+                    (0..4)
+                        .fold(0, |x, part| x | ((parts[part][lane] & 0xffff) as u64) << (16 * part))
                 });
                 r.set_double(d, &value, mask);
             }

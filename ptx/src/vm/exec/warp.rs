@@ -32,7 +32,11 @@ pub(super) enum Wanted {
 pub(super) enum State {
     Ready,
     /// At a barrier, by its number; the instruction is at `pc`.
-    Waiting { barrier: usize, pc: u32, wanted: Wanted },
+    Waiting {
+        barrier: usize,
+        pc: u32,
+        wanted: Wanted,
+    },
     Done,
 }
 

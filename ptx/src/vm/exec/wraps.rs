@@ -29,7 +29,18 @@ enum Kind {
 fn keeps(base: &str) -> bool {
     matches!(
         base,
-        "add" | "sub" | "mul" | "mad" | "shl" | "mov" | "cvt" | "cvta" | "selp" | "min" | "max" | "neg"
+        "add"
+            | "sub"
+            | "mul"
+            | "mad"
+            | "shl"
+            | "mov"
+            | "cvt"
+            | "cvta"
+            | "selp"
+            | "min"
+            | "max"
+            | "neg"
     )
 }
 
@@ -63,10 +74,9 @@ fn registers(operand: &Operand, each: &mut impl FnMut(RegisterId)) {
 /// Value of a 32-bit source in one lane.
 fn value(kernel: &Kernel, warp: &Warp, operand: &Operand, lane: usize) -> u32 {
     match operand {
-        Operand::Register(id) => kernel
-            .slots
-            .get(id.0 as usize)
-            .map_or(0, |&slot| warp.registers.word(slot)[lane]),
+        Operand::Register(id) => {
+            kernel.slots.get(id.0 as usize).map_or(0, |&slot| warp.registers.word(slot)[lane])
+        }
         Operand::Integer(value) => *value as u32,
         _ => 0,
     }
