@@ -125,15 +125,15 @@ struct LossTiles {
         }
     }
 
-    static __device__ __forceinline__ void store_part(unsigned char* shared, const float (&s)[4][2][4]) {
+    static __device__ __forceinline__ void store_part(unsigned shared, const float (&s)[4][2][4]) {
         unsigned lane = threadIdx.x % 32;
-        unsigned char* part = shared + kParts + threadIdx.x / 32 * (kOwners * kOthers * 4);
+        unsigned part = shared + kParts + threadIdx.x / 32 * (kOwners * kOthers * 4);
 #pragma unroll
         for (unsigned i = 0; i < 8; i++)
 #pragma unroll
             for (unsigned j = 0; j < 2; j++) {
                 unsigned at = part_offset(i * 8 + lane / 4, j * 2 + lane % 4 / 2) + lane % 2 * 8;
-                *(float2*)(part + at) = make_float2(s[i / 2][j][i % 2 * 2], s[i / 2][j][i % 2 * 2 + 1]);
+                store_shared_pair(part + at, s[i / 2][j][i % 2 * 2], s[i / 2][j][i % 2 * 2 + 1]);
             }
     }
 
@@ -246,7 +246,7 @@ struct LossTiles {
                 // The owners of every warp are taken: their place is free for the parts.
                 __syncthreads();
             }
-            if (busy) store_part(shared, s);
+            if (busy) store_part(address, s);
             __syncthreads();
             float4 l = add_parts(shared, warps);
             probabilities(l, first + threadIdx.x % 4 * 4, stage);

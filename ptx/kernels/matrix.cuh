@@ -41,6 +41,11 @@ __device__ __forceinline__ void load_matrices(unsigned (&r)[4], unsigned address
                      : "memory");
 }
 
+// Two floats to shared memory in one access; the compiler splits some of those it finds itself.
+__device__ __forceinline__ void store_shared_pair(unsigned to, float x, float y) {
+    asm volatile("st.shared.v2.f32 [%0], {%1, %2};" ::"r"(to), "f"(x), "f"(y) : "memory");
+}
+
 // c += a b, 16x8 += 16x16 16x8. Lane l holds rows l/4 and l/4 + 8, columns 2(l%4) and the next.
 __device__ __forceinline__ void mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, "

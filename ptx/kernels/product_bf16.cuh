@@ -221,9 +221,9 @@ struct Product {
         for (unsigned i = 0; i < kMmaRows; i++) {
 #pragma unroll
             for (unsigned j = 0; j < kMmaColumns; j++) {
-                float* at = staged + lane / 4 * kPitch + j * 8 + lane % 4 * 2;
-                *(float2*)at = make_float2(sums[i][j][0], sums[i][j][1]);
-                *(float2*)(at + 8 * kPitch) = make_float2(sums[i][j][2], sums[i][j][3]);
+                unsigned at = shared_address(staged + lane / 4 * kPitch + j * 8 + lane % 4 * 2);
+                store_shared_pair(at, sums[i][j][0], sums[i][j][1]);
+                store_shared_pair(at + 8 * kPitch * 4, sums[i][j][2], sums[i][j][3]);
             }
             __syncwarp();
             if (quads) {

@@ -12,7 +12,8 @@ const FORMATS: [Format; 2] = [Format::F32, Format::BF16];
 /// The launches of a call.
 fn launches(case: &dyn Case, format: Format) -> Vec<LaunchRecord> {
     let mut gpu = virtual_gpu(2);
-    run(case, &case.args(format), &mut gpu, Layout::WHOLE).unwrap_or_else(|e| panic!("{case}: {e}"));
+    run(case, &case.args(format), &mut gpu, Layout::WHOLE)
+        .unwrap_or_else(|e| panic!("{case}: {e}"));
     gpu.driver().take_launches()
 }
 
@@ -174,7 +175,11 @@ fn window_attention_reads_the_tiles_that_meet_the_window() {
         let queries = seq * (2 * head_dim + angles);
         let keys = pairs * TILE * (2 * 2 * head_dim + angles);
         let read = counts.global_read_bytes as usize;
-        assert!(read <= queries + keys, "{case}: {read} bytes, {} in {pairs} tiles", queries + keys);
+        assert!(
+            read <= queries + keys,
+            "{case}: {read} bytes, {} in {pairs} tiles",
+            queries + keys
+        );
         assert_eq!(counts.global_written_bytes as usize, seq * (2 * head_dim + 4), "{case}");
         assert!(counts.coalescing_percent() >= 95.0, "{case}: {}", counts.coalescing_percent());
     }

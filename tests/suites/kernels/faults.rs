@@ -55,7 +55,7 @@ fn marked(name: &str) -> u32 {
 /// Launches a wrong kernel, on one thread and on two, and returns the report of its fault.
 fn fault(kernel: &str, grid: u32, block: u32, with: &[With]) -> FaultReport {
     let reports = [1, 2].map(|threads| {
-        let gpu = VirtualGpu::new(Config { threads, budget: 100_000 });
+        let gpu = VirtualGpu::new(Config { threads, budget: 100_000, ..Config::default() });
         let program = gpu.load(PTX).expect("the text is well-formed");
         let args = arguments(&gpu, with);
         match gpu.launch(&program, kernel, [grid, 1, 1], [block, 1, 1], 0, &args) {
@@ -257,7 +257,7 @@ fn traps() {
 #[test]
 fn the_device_survives_a_fault() {
     use With::*;
-    let gpu = VirtualGpu::new(Config { threads: 1, budget: 100_000 });
+    let gpu = VirtualGpu::new(Config { threads: 1, budget: 100_000, ..Config::default() });
     let program = gpu.load(PTX).expect("the text is well-formed");
     let bad = arguments(&gpu, &[Written(100), Fresh(100), U32(100)]);
     for _ in 0..3 {

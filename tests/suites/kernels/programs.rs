@@ -6,7 +6,7 @@ use ltm_ptx::{Arg, launch};
 use crate::faults::{PTX, With, arguments};
 
 fn gpu() -> VirtualGpu {
-    VirtualGpu::new(Config { threads: 1, budget: 1 << 20 })
+    VirtualGpu::new(Config { threads: 1, budget: 1 << 20, ..Config::default() })
 }
 
 fn refused(text: &str) -> VmError {
@@ -151,9 +151,10 @@ fn wrong_arguments_are_refused() {
 /// The same size and another type: an integer where the kernel takes a float.
 #[test]
 fn arguments_of_another_type_are_refused() {
-    for change in [|args: &mut Vec<Arg>| args[3] = Arg::U32(3), |args: &mut Vec<Arg>| {
-        args[2] = Arg::F32(64.0)
-    }] {
+    for change in [
+        |args: &mut Vec<Arg>| args[3] = Arg::U32(3),
+        |args: &mut Vec<Arg>| args[2] = Arg::F32(64.0),
+    ] {
         let result = launch_scale("scale", [2, 1, 1], [32, 1, 1], 128, change);
         assert!(matches!(result, Err(VmError::Arguments { .. })), "{result:?}");
     }

@@ -10,14 +10,8 @@ fn every_operation_repeats() {
     let (rows, width, vocab) = (129, 72, 97);
     let shape = linear::Shape { rows, inner: 40, outer: 130 };
     let posterior = GaussianShape { samples: 5, layers: 2, per_layer: 130 };
-    let window = WindowAttentionShape {
-        batch: 2,
-        seq: 97,
-        heads: 2,
-        head_dim: 32,
-        window: 40,
-        theta: 1e4,
-    };
+    let window =
+        WindowAttentionShape { batch: 2, seq: 97, heads: 2, head_dim: 32, window: 40, theta: 1e4 };
     let latent = LatentAttentionShape {
         batch: 2,
         seq: 97,

@@ -87,9 +87,14 @@ fn empty_sequences() {
 fn decoding() {
     let mut kernels = Kernels::new(APPROXIMATE);
     let mut cases = Vec::new();
-    for (head_dim, window, batch, heads) in
-        [(16, 1, 2, 3), (32, 7, 1, 2), (64, 64, 3, 1), (128, 256, 1, 1), (64, 65, 1, 2), (6, 5, 2, 3)]
-    {
+    for (head_dim, window, batch, heads) in [
+        (16, 1, 2, 3),
+        (32, 7, 1, 2),
+        (64, 64, 3, 1),
+        (128, 256, 1, 1),
+        (64, 65, 1, 2),
+        (6, 5, 2, 3),
+    ] {
         for position in [0, 1, window - 1, window, window + 1, 3 * window + 2] {
             let shape = Shape { batch, seq: 1, heads, head_dim, window, theta: 1e4 };
             cases.push(Decode { shape, position });

@@ -1,5 +1,6 @@
 //! Hand-written PTX against the same arithmetic in Rust.
 
+mod kernels;
 mod smoke;
 
 use crate::Arg;
