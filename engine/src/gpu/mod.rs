@@ -130,8 +130,3 @@ fn extent(op: &'static str, what: &'static str, extent: usize) -> Result<u32> {
         }),
     }
 }
-
-/// The operation has no kernel in this build.
-fn missing(op: &'static str) -> Error {
-    Error::Unavailable { device: "gpu".into(), reason: format!("no kernel for {op} in this build") }
-}

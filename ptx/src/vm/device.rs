@@ -5,7 +5,7 @@ use std::fmt;
 use super::access::Site;
 use super::ast::{Module, Space};
 use super::counters::Counters;
-use super::decode::decode;
+use super::decode::{Variable, decode};
 use super::error::{FaultReport, Place, VmError, block_of, thread_of};
 use super::exec::{Failure, Request, launch};
 use super::fault::Fault;
@@ -137,7 +137,7 @@ impl VirtualGpu {
     }
 
     /// Places the variables of a module: addresses of global and const ones, and the const bank.
-    fn variables(&self, module: &Module) -> Result<(Vec<(String, Space, u64)>, Vec<u8>), VmError> {
+    fn variables(&self, module: &Module) -> Result<(Vec<Variable>, Vec<u8>), VmError> {
         let mut outside = Vec::new();
         let mut constants: Vec<u8> = Vec::new();
         for variable in &module.variables {

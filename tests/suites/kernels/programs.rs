@@ -131,7 +131,9 @@ fn unknown_entry_points_are_refused() {
 fn wrong_arguments_are_refused() {
     let wrong: [fn(&mut Vec<Arg>); 6] = [
         |args| args.clear(),
-        |args| drop(args.pop()),
+        |args| {
+            args.pop();
+        },
         |args| args.push(Arg::U32(0)),
         |args| args[2] = Arg::U64(64),
         |args| args[0] = Arg::U32(64),

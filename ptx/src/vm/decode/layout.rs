@@ -43,7 +43,7 @@ impl<'a> Layout<'a> {
     pub(super) fn new(
         module: &'a Module,
         function: &'a Function,
-        outside: &'a [(String, Space, u64)],
+        outside: &'a [super::Variable],
     ) -> Result<Self, String> {
         let mut symbols: HashMap<&str, (Space, u64)> = HashMap::new();
         for (name, space, address) in outside {

@@ -40,6 +40,9 @@ impl Decoded {
     }
 }
 
+/// A variable outside functions: its name, its space and its address there.
+pub(in crate::vm) type Variable = (String, Space, u64);
+
 /// Where a branch goes and where its lanes meet again.
 #[derive(Clone, Copy)]
 struct Flow {
@@ -51,7 +54,7 @@ struct Flow {
 pub(super) fn decode(
     module: &Module,
     function: &Function,
-    outside: &[(String, Space, u64)],
+    outside: &[Variable],
     line: &dyn Fn(u32) -> String,
 ) -> Result<Kernel, VmError> {
     let at_function = |message: String| VmError::Decode {

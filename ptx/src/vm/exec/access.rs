@@ -36,7 +36,7 @@ pub(super) fn addresses(r: &Registers, address: Address) -> Lanes<u64> {
 fn narrow(addresses: &Lanes<u64>) -> Lanes<u32> {
     let mut out = [0; WARP];
     for lane in 0..WARP {
-        out[lane] = u32::try_from(addresses[lane]).unwrap_or(u32::MAX & !15);
+        out[lane] = u32::try_from(addresses[lane]).unwrap_or(!15);
     }
     out
 }
@@ -106,9 +106,9 @@ fn gather(r: &Registers, e: Elements, a: &[Slot; 4]) -> Lanes<Wide> {
             bytes => {
                 let at = element * bytes as usize;
                 let keep = if bytes == 4 { u32::MAX } else { (1 << (8 * bytes)) - 1 };
+                let low = if e.wide { r.double(slot).map(|x| x as u32) } else { *r.word(slot) };
                 for lane in 0..WARP {
-                    let x = if e.wide { r.double(slot)[lane] as u32 } else { r.word(slot)[lane] };
-                    out[lane][at / 4] |= (x & keep) << (8 * (at % 4));
+                    out[lane][at / 4] |= (low[lane] & keep) << (8 * (at % 4));
                 }
             }
         }
@@ -143,9 +143,7 @@ impl Block<'_> {
         &mut self,
         warp: &Warp,
         pc: u32,
-        space: Space,
-        mask: u32,
-        addresses: &Lanes<u64>,
+        (space, mask, addresses): (Space, u32, &Lanes<u64>),
         bytes: u32,
         out: &mut Lanes<Wide>,
     ) -> Result<(), Fault> {
@@ -186,10 +184,10 @@ impl Block<'_> {
         let bytes = e.bytes as u32 * e.count as u32;
         let mut out = [[0; 4]; WARP];
         match place {
-            Place::In(space) => self.load_from(warp, pc, space, mask, &at, bytes, &mut out)?,
+            Place::In(space) => self.load_from(warp, pc, (space, mask, &at), bytes, &mut out)?,
             Place::Generic => {
                 for (space, mask, at) in by_space(mask, &at) {
-                    self.load_from(warp, pc, space, mask, &at, bytes, &mut out)?;
+                    self.load_from(warp, pc, (space, mask, &at), bytes, &mut out)?;
                 }
             }
         }
@@ -201,9 +199,7 @@ impl Block<'_> {
         &mut self,
         warp: &mut Warp,
         pc: u32,
-        space: Space,
-        mask: u32,
-        addresses: &Lanes<u64>,
+        (space, mask, addresses): (Space, u32, &Lanes<u64>),
         bytes: u32,
         values: &Lanes<Wide>,
     ) -> Result<(), Fault> {
@@ -242,10 +238,10 @@ impl Block<'_> {
         let bytes = e.bytes as u32 * e.count as u32;
         let values = gather(&warp.registers, e, a);
         match place {
-            Place::In(space) => self.store_to(warp, pc, space, mask, &at, bytes, &values),
+            Place::In(space) => self.store_to(warp, pc, (space, mask, &at), bytes, &values),
             Place::Generic => {
                 for (space, mask, at) in by_space(mask, &at) {
-                    self.store_to(warp, pc, space, mask, &at, bytes, &values)?;
+                    self.store_to(warp, pc, (space, mask, &at), bytes, &values)?;
                 }
                 Ok(())
             }

@@ -8,6 +8,7 @@ use crate::vm::access::WARP;
 use crate::vm::inst::{Combine, Compare, CompareType, Logic, Pred, Slot};
 
 #[inline(always)]
+#[expect(clippy::double_comparisons, reason = "`!=` holds for a NaN, the ordered `ne` does not")]
 fn ordered<T: PartialOrd + Copy>(cmp: Compare, a: &[T; WARP], b: &[T; WARP]) -> u32 {
     match cmp {
         Compare::Eq => ballot(|i| a[i] == b[i]),

@@ -31,8 +31,7 @@ impl Block<'_> {
                 continue;
             }
             let mut pc = path.pc;
-            loop {
-                let Some(inst) = code.get(pc as usize) else { break };
+            while let Some(inst) = code.get(pc as usize) {
                 let mask = guarded(&warp.registers, inst, path.mask);
                 self.count(warp, inst, pc, mask)?;
                 if let Some(wraps) = &mut self.wraps {
