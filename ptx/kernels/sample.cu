@@ -142,7 +142,7 @@ __device__ __forceinline__ void find_digit(const Draw& d, int cut, bool first, S
     }
     const u64 total = __shfl_sync(0xffffffffu, through, 31);
     const u64 need = first ? needed(d, cut, total) : shared.need;
-    u64 sum = (first ? 0 : shared.before) + through - own;
+    u64 sum = shared.before + through - own;
     __syncwarp();
     if (lane == 0) shared.need = need;
     if (sum >= need || sum + own < need) return;
@@ -164,6 +164,7 @@ __device__ __forceinline__ u64 select(const T* logits, unsigned vocab, u64 lowes
     u64 found = 0, known = 0;  // bits of the rank, and which are known
     int shift = 56;
     bool first = true;
+    if (threadIdx.x == 0) shared.before = 0;
     while (shift >= 0) {
         for (unsigned i = threadIdx.x; i < kDigits * kCopies; i += kThreads) {
             shared.low[i] = 0;

@@ -13,8 +13,11 @@ use ltm_tests::{Case, Format, Layout};
 /// Calls of one operation.
 type Calls = Result<Vec<Recording>, String>;
 
-/// The operations by name, and their calls.
-pub const OPERATIONS: [(&str, fn() -> Calls); 12] = [
+/// An operation by name, and its calls.
+type Operation = (&'static str, fn() -> Calls);
+
+/// The operations to mutate.
+pub const OPERATIONS: [Operation; 12] = [
     ("adamw", adamw_calls),
     ("add", add_calls),
     ("embedding", embedding_calls),
