@@ -22,7 +22,7 @@ pub fn print(threads: Option<usize>) -> anyhow::Result<()> {
 fn static_table() -> anyhow::Result<()> {
     let launches = launches()?;
     let usages = usage()?;
-    say!("{}    grid x block", heading())?;
+    say!("{}     grid x block", heading())?;
     for (entry, usage) in &usages {
         let launch = launches.iter().find(|launch| launch.entry == *entry);
         let dynamic = launch.map_or(0, |launch| launch.shared_bytes);
@@ -41,7 +41,7 @@ fn static_table() -> anyhow::Result<()> {
 fn measured_table(threads: usize) -> anyhow::Result<()> {
     let all = measure(threads)?;
     let usages: Usages = usage()?.into_iter().map(|(entry, usage)| (entry.name, usage)).collect();
-    say!("{}    grid x block      moved coalesced conflicts    MFLOP tensor MFLOP", heading())?;
+    say!("{}     grid x block        moved coalesced conflicts    MFLOP tensor MFLOP", heading())?;
     for measured in &all {
         operation(measured, &usages)?;
     }
@@ -128,7 +128,7 @@ fn launch(record: &LaunchRecord, usages: &Usages) -> anyhow::Result<()> {
     let conflicts = c.shared_bank_conflicts as f64 / c.shared_accesses.max(1) as f64;
     let usage = usages.get(name).and_then(Option::as_ref);
     say!(
-        "{} {:>8} x {:<6} {:>9} {:>7.0} % {conflicts:>9.2} {:>8.2} {:>12.2}",
+        "{} {:>8} x {:<6} {:>11} {:>7.0} % {conflicts:>9.2} {:>8.2} {:>12.2}",
         taken(&format!("  {name}"), usage, record.shared_bytes),
         extents(record.grid),
         extents(record.block),
