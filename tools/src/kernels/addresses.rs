@@ -2,10 +2,10 @@
 //! they are random, one run in a few gives a kernel other registers, and the hint
 //! `used_bytes_mask`, which older drivers refuse.
 
-/// Starts the program anew with a fixed layout, unless it has one. Returns where it has, or where
-/// the system knows no such thing or does not allow it.
+/// Starts the program anew with a fixed layout, unless it has one: then this returns true. False
+/// where the system knows no such thing or does not allow it.
 #[cfg(target_os = "linux")]
-pub fn fix() {
+pub fn fix() -> bool {
     use std::ffi::{c_int, c_ulong};
     use std::os::unix::process::CommandExt;
 
@@ -19,16 +19,22 @@ pub fn fix() {
     }
 
     // SAFETY: takes a number, touches no memory, and may be called at any time.
-    let Ok(now) = c_ulong::try_from(unsafe { personality(ASK) }) else { return };
-    // SAFETY: as above; it holds for programs that this one turns into.
-    if now & FIXED != 0 || unsafe { personality(now | FIXED) } < 0 {
-        return;
+    let Ok(now) = c_ulong::try_from(unsafe { personality(ASK) }) else { return false };
+    if now & FIXED != 0 {
+        return true;
     }
-    let Ok(program) = std::env::current_exe() else { return };
+    // SAFETY: as above; it holds for programs that this one turns into.
+    if unsafe { personality(now | FIXED) } < 0 {
+        return false;
+    }
+    let Ok(program) = std::env::current_exe() else { return false };
     // Only returns if it fails; then the random layout must do.
     let _ = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
+    false
 }
 
 /// Other systems are not told.
 #[cfg(not(target_os = "linux"))]
-pub fn fix() {}
+pub fn fix() -> bool {
+    false
+}
