@@ -65,7 +65,8 @@ fn again(attempts: u32) -> ExitCode {
 
 fn run(args: &Args) -> Result<(), Error> {
     let toolchain = Toolchain::open(&args.toolchain, &args.ptx.join("toolchain.txt"))?;
-    let compiled = compile_all(&args.ptx.join("kernels"), &toolchain)?;
+    let root = args.ptx.join("compiled");
+    let compiled = compile_all(&args.ptx.join("kernels"), &toolchain, &root)?;
     for entry in &compiled.manifest.entries {
         let spills = entry.usage.spill_stores + entry.usage.spill_loads;
         println!(
@@ -73,7 +74,6 @@ fn run(args: &Args) -> Result<(), Error> {
             entry.entry, entry.usage.registers, entry.usage.static_shared, spills
         );
     }
-    let root = args.ptx.join("compiled");
     let files = all_files(&compiled);
     match args.check {
         true => check(&root, &files),
