@@ -1,6 +1,7 @@
 //! What can go wrong on a device.
 
 use crate::DType;
+use crate::gpu::cuda::CudaError;
 
 /// Errors of devices and operations. Each names the operation and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,9 @@ pub enum Error {
         /// What the driver says of it.
         report: String,
     },
+    /// An NVIDIA GPU cannot be used, or could not go on.
+    #[error(transparent)]
+    Cuda(CudaError),
     /// The device cannot be used on this machine.
     #[error("device {device}: {reason}")]
     Unavailable {
