@@ -59,7 +59,9 @@ pub enum Error {
         device: String,
     },
     /// The device does not compute in the type in which an argument is stored.
-    #[error("{device} computes in f32, not on {found}; use --dtype f32, or a GPU (--device vm)")]
+    #[error(
+        "{device} computes in f32, not on {found}; use --dtype f32, or a GPU (--device cuda or vm)"
+    )]
     Storage {
         /// Device name.
         device: String,

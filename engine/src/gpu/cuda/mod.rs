@@ -13,6 +13,7 @@ mod context;
 mod error;
 mod functions;
 mod launches;
+mod libraries;
 mod library;
 mod modules;
 mod options;
@@ -36,6 +37,7 @@ use staging::Staging;
 
 pub use code::Code;
 pub use error::{CudaError, CudaVersion};
+pub use libraries::{FoundLibrary, libraries};
 pub use library::Library;
 pub use options::CudaOptions;
 pub use survey::{GpuInfo, Survey, needed};

@@ -3,6 +3,7 @@
 mod attention;
 mod bench;
 mod linear;
+mod load;
 mod rows;
 mod small;
 mod usage;
@@ -11,6 +12,7 @@ use super::{Gpu, LaunchRecord};
 use crate::{DType, Result};
 use bench::Bench;
 
+pub use load::{Loaded, load_cuda, load_virtual};
 pub use usage::{Usage, usage};
 
 /// What one operation did at the shape of [`measure`].
