@@ -51,7 +51,7 @@ impl DeviceArgs {
             DeviceKind::Auto => *AUTO.get_or_init(|| {
                 let (kind, reason) = DeviceKind::Auto.resolve();
                 if let Some(reason) = reason {
-                    tell!("device auto: the CPU, because there is {reason}");
+                    tell!("device auto takes the CPU: {reason}");
                 }
                 kind
             }),
