@@ -161,13 +161,13 @@ fn list(survey: &Survey) -> anyhow::Result<()> {
     for gpu in &survey.gpus {
         let GpuInfo { ordinal, name, capability: (major, minor), multiprocessors, .. } = gpu;
         let note = match gpu.is_usable() {
-            false => ": too old for the kernels, which need 8.0",
-            true if chosen == Some(*ordinal) => ": used",
+            false => " (too old for the kernels, which need 8.0)",
+            true if chosen == Some(*ordinal) => " (used)",
             true => "",
         };
         say!(
-            "  GPU {ordinal}: {name}, {}, compute capability {major}.{minor}, {multiprocessors} \
-             multiprocessors{note}",
+            "  GPU {ordinal}{note}: {name}, {}, compute capability {major}.{minor}, \
+             multiprocessors {multiprocessors}",
             size(gpu.memory)
         )?;
     }

@@ -166,9 +166,9 @@ impl<A: Api> Driver for Cuda<A> {
                 let total = context.gpu.memory;
                 let device = match context.api.free_memory() {
                     Ok(free) => {
-                        format!("{}, which has {} free of {}", self.name(), gib(free), gib(total))
+                        format!("{}, which has {} free of {}", self.name(), size(free), size(total))
                     }
-                    Err(_) => format!("{}, which has {}", self.name(), gib(total)),
+                    Err(_) => format!("{}, which has {}", self.name(), size(total)),
                 };
                 return Err(Error::OutOfMemory { bytes, device });
             }
@@ -242,6 +242,11 @@ impl<A: Api> Drop for Cuda<A> {
     }
 }
 
-fn gib(bytes: u64) -> String {
-    format!("{:.1} GiB", bytes as f64 / (1_u64 << 30) as f64)
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..0x10_0000 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
 }
