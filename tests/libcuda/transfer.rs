@@ -7,11 +7,11 @@ use crate::{call_in_context, give};
 
 /// Block of page-locked memory that holds `bytes` from `at` on.
 fn pinned(state: &State, at: usize, bytes: usize) -> Result<(), Error> {
-    let holds = |(start, block): (&usize, &Box<[u8]>)| {
-        at >= *start && at.saturating_add(bytes) <= start + block.len()
-    };
     // The real driver takes any memory, and then waits for the copy: not what is meant here.
-    if state.pinned.iter().any(holds) { Ok(()) } else { Err(Error::INVALID_VALUE) }
+    let mut blocks = state.pinned.iter();
+    let held = blocks
+        .any(|(start, block)| at >= *start && at.saturating_add(bytes) <= start + block.len());
+    if held { Ok(()) } else { Err(Error::INVALID_VALUE) }
 }
 
 fn invalid<E>(_: E) -> Error {
