@@ -7,6 +7,7 @@ mod devices;
 mod disk;
 mod divergence;
 mod interrupt;
+mod kernels;
 mod pipeline;
 mod runs;
 mod settings;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use ltm_tools::kernels::{Compiled, Error, Toolchain, compile_all, files_below};
+use ltm_tools::kernels::{Compiled, Error, Toolchain, compile_all, files_below, fix_addresses};
 
 /// Compile the kernels to PTX with the pinned NVRTC, and write the manifest.
 ///
@@ -25,6 +25,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    fix_addresses();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
