@@ -3,6 +3,7 @@
 
 mod checkpoints;
 mod corpora;
+mod devices;
 mod disk;
 mod divergence;
 mod interrupt;

@@ -3,6 +3,7 @@
 mod attention;
 mod bench;
 mod linear;
+mod load;
 mod rows;
 mod small;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use crate::{DType, Result};
 use bench::Bench;
 use unrun::{Noting, Unrun};
 
+pub use load::{Loaded, load_cuda, load_virtual};
 pub use usage::{Usage, usage};
 
 /// What one call of an operation did.
