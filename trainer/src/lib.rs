@@ -11,6 +11,7 @@ pub mod decoder_update;
 mod error;
 pub mod evaluate;
 pub mod generate;
+pub mod graphs;
 pub mod metrics;
 pub mod model;
 pub mod parity;

@@ -5,9 +5,6 @@ use crate::ops::*;
 use crate::philox::Stream;
 use crate::{DType, Result};
 
-const STEP: AdamWStep =
-    AdamWStep { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, number: 1 };
-
 pub fn measure(b: &mut Bench<'_>) -> Result<()> {
     gaussian(b)?;
     update(b)?;
@@ -56,6 +53,7 @@ fn update(b: &mut Bench<'_>) -> Result<()> {
     let (mu, logvar) = (b.updated(n)?, b.updated(n)?);
     let (mu_moments, logvar_moments) = (b.updated(2 * n)?, b.updated(2 * n)?);
     let (kl, z) = (b.result(DType::F64, shape.samples)?, b.output(n)?);
+    let (schedule, step) = (b.constants()?, b.indices(&vec![0; shape.samples])?);
     b.run("gaussian_update", |gpu| {
         gpu.gaussian_update(&GaussianUpdate {
             d_z: &d_z,
@@ -67,8 +65,29 @@ fn update(b: &mut Bench<'_>) -> Result<()> {
             logvar_moments: &logvar_moments,
             kl: &kl,
             z: &z,
-            step: STEP,
+            schedule: &schedule,
+            step: &step,
+            steps: 1,
             shape,
+        })
+    })
+}
+
+fn trace(b: &mut Bench<'_>) -> Result<()> {
+    let (samples, seq) = (b.shape().batch, b.shape().seq);
+    let token_nll = b.floats(samples * seq)?;
+    let kl = b.result(DType::F64, samples)?;
+    let step = b.indices(&vec![0; samples])?;
+    let trace = b.result(DType::F64, 2 * samples)?;
+    b.run("trace", |gpu| {
+        gpu.trace(&Trace {
+            token_nll: &token_nll,
+            kl: &kl,
+            step: &step,
+            trace: &trace,
+            samples,
+            seq,
+            rows: 1,
         })
     })
 }
@@ -82,6 +101,7 @@ fn adamw(b: &mut Bench<'_>) -> Result<()> {
         DType::BF16 => Some(b.output(n)?),
         _ => None,
     };
+    let step = b.constants()?;
     b.run("adamw", |gpu| {
         gpu.adamw(&AdamW {
             params: &params,
@@ -91,7 +111,7 @@ fn adamw(b: &mut Bench<'_>) -> Result<()> {
             copy: copy.as_ref(),
             clip: None,
             segments: &[AdamWSegment { offset: 0, len: n, decay: true }],
-            step: STEP,
+            step: &step,
         })
     })
 }
@@ -142,6 +162,7 @@ fn once(b: &mut Bench<'_>) -> Result<()> {
             std: 1.0,
         })
     })?;
+    trace(b)?;
     let gradients = b.floats(3 * b.shape().dim() * b.shape().ffn)?;
     let out = b.result(DType::F64, 2)?;
     b.run("global_norm", |gpu| {
