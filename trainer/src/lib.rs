@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod decoder_update;
+pub mod english;
 mod error;
 pub mod evaluate;
 pub mod generate;
