@@ -13,11 +13,12 @@
 // `fault` takes the first row whose token is out of range, with the token; the row is skipped. That
 // of the backward pass has three words: the first place of `order` whose row is out of range, with
 // the row; the first row whose token is; the first place where `order` is not sorted, with the row
-// there. The backward pass does nothing where embedding_backward_check_i32 has found one of them.
+// there. The backward pass does nothing where embedding_backward_check_i32 (256 threads a block)
+// has found one of them.
 //
 // Bytes it must move: forward a token, a row in and a row out per row; backward a token, an
 // index and a row of d_out per row, and each row of d_table that occurs in and out. It moves
-// those; the index and the token are read again by each 128 columns.
+// those; the check and each 128 columns read the index and the token again.
 
 #include "fault.cuh"
 #include "vector.cuh"

@@ -6,6 +6,7 @@ mod corpora;
 mod disk;
 mod divergence;
 mod interrupt;
+mod kernels;
 mod pipeline;
 mod runs;
 mod settings;
