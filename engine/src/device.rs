@@ -5,7 +5,7 @@ use std::str::FromStr;
 use crate::cpu::Cpu;
 use crate::gpu::{Gpu, cuda};
 use crate::ops::Ops;
-use crate::{Buffer, DType, DeviceId, Element, Error, Result, bf16};
+use crate::{Buffer, DType, DeviceId, Element, Error, Graph, Result, bf16};
 
 /// A processor with memory of its own that runs the operations.
 pub trait Device: Ops {
@@ -37,7 +37,42 @@ pub trait Device: Ops {
     fn zero(&mut self, buffer: &Buffer) -> Result<()>;
 
     /// Waits until every operation before has finished.
+    ///
+    /// # Errors
+    /// What went wrong in them, among others an index that was out of range.
     fn synchronize(&mut self) -> Result<()>;
+
+    /// From here to [`Device::end_recording`], operations, copies and zeroings are written down
+    /// and not run. False on a device that does not record: nothing has changed.
+    ///
+    /// Until then [`Device::alloc`], uploads, downloads and [`Device::synchronize`] are refused, as
+    /// is an operation that would allocate for itself. An operation that has run once on arguments
+    /// of the same extents allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Recording`] if one has begun already.
+    fn begin_recording(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// What was written down since [`Device::begin_recording`]. The recording is over, whatever
+    /// is returned.
+    ///
+    /// # Errors
+    /// [`Error::Recording`] if none has begun.
+    fn end_recording(&mut self) -> Result<Graph> {
+        Err(Error::Recording { op: "end_recording" })
+    }
+
+    /// Runs what was recorded once more, on the memory that it was recorded with: the buffers of
+    /// its operations must still be there, and whatever they hold is what it works on.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] for a graph of another device; else as its operations.
+    fn replay(&mut self, graph: &Graph) -> Result<()> {
+        let _ = graph;
+        Err(Error::Foreign { op: "replay" })
+    }
 }
 
 /// Typed copies for every device.
@@ -67,6 +102,24 @@ pub trait DeviceExt: Device {
             DType::BF16 => Ok(self.read::<bf16>(from)?.iter().map(|x| x.to_f32()).collect()),
             _ => self.read::<f32>(from),
         }
+    }
+
+    /// Records what `body` calls, without running it; `None` on a device that does not record,
+    /// where `body` is not called.
+    ///
+    /// # Errors
+    /// Of `body`, and of [`Device::begin_recording`] and [`Device::end_recording`].
+    fn record<E: From<Error>>(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Option<Graph>, E> {
+        if !self.begin_recording()? {
+            return Ok(None);
+        }
+        let result = body(self);
+        let graph = self.end_recording();
+        result?;
+        Ok(Some(graph?))
     }
 
     /// A new buffer that holds `values`.

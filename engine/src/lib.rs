@@ -15,6 +15,7 @@ mod device;
 mod dtype;
 mod error;
 pub mod gpu;
+mod graph;
 pub mod ops;
 pub mod philox;
 pub mod rope;
@@ -23,6 +24,7 @@ pub use buffer::{Allocation, Buffer, DeviceId};
 pub use device::{Device, DeviceExt, DeviceKind, open};
 pub use dtype::{DType, Element};
 pub use error::Error;
+pub use graph::Graph;
 pub use half::bf16;
 pub use ops::Ops;
 

@@ -26,8 +26,10 @@ mod rms_norm;
 mod ropes;
 mod sample;
 mod scratch;
+mod steps;
 mod swiglu;
 mod tile;
+mod trace;
 mod window_attention;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -230,6 +232,11 @@ impl Ops for Cpu {
     fn gaussian_update(&mut self, args: &GaussianUpdate<'_>) -> Result<()> {
         args.check()?;
         self.pool.install(|| gaussian::update(self.id, args))
+    }
+
+    fn trace(&mut self, args: &Trace<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| trace::record(self.id, args))
     }
 
     fn adamw(&mut self, args: &AdamW<'_>) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Memory and copies of a GPU.
 
 use super::{Driver, Gpu, memory, pointer};
-use crate::{Buffer, DType, Device, DeviceId, Error, Result};
+use crate::{Buffer, DType, Device, DeviceId, Error, Graph, Result};
 
 impl<D: Driver> Device for Gpu<D> {
     fn id(&self) -> DeviceId {
@@ -29,7 +29,8 @@ impl<D: Driver> Device for Gpu<D> {
 
     fn download_bytes(&mut self, from: &Buffer, bytes: &mut [u8]) -> Result<()> {
         same_length("download", from.byte_len(), bytes.len())?;
-        self.driver.download(pointer(self.id, "download", from)?, bytes)
+        self.driver.download(pointer(self.id, "download", from)?, bytes)?;
+        self.check_faults()
     }
 
     fn copy(&mut self, from: &Buffer, to: &Buffer) -> Result<()> {
@@ -50,7 +51,28 @@ impl<D: Driver> Device for Gpu<D> {
     }
 
     fn synchronize(&mut self) -> Result<()> {
-        self.driver.synchronize()
+        self.driver.synchronize()?;
+        self.check_faults()
+    }
+
+    fn begin_recording(&mut self) -> Result<bool> {
+        self.driver.begin_recording()
+    }
+
+    fn end_recording(&mut self) -> Result<Graph> {
+        let recording = self.driver.end_recording()?;
+        // Its operations were given the scratch blocks as they are; a larger request by somebody
+        // else puts others in their place, and must not free these.
+        Ok(Graph { device: self.id, recording, _keeps: self.scratch.blocks() })
+    }
+
+    fn replay(&mut self, graph: &Graph) -> Result<()> {
+        if graph.device != self.id {
+            return Err(Error::Foreign { op: "replay" });
+        }
+        self.driver.replay(&graph.recording)?;
+        self.expect_faults();
+        Ok(())
     }
 }
 

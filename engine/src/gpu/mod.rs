@@ -17,6 +17,7 @@ mod linear_cross_entropy;
 mod memory;
 mod normal;
 mod ops;
+mod recorder;
 mod rms_norm;
 mod ropes;
 mod sample;
@@ -24,6 +25,7 @@ mod scratch;
 mod swiglu;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod vm;
 mod window_attention;
 
@@ -33,16 +35,18 @@ use ltm_ptx::{Launch, Storage};
 
 use crate::{Buffer, DType, DeviceId, Error, Result};
 
-pub use driver::{Driver, Release};
+pub use driver::{Driver, Recording, Release};
 pub use ropes::Rope;
 pub use vm::{LaunchRecord, Vm};
 
 /// A GPU as a device, through its driver.
 pub struct Gpu<D: Driver> {
     id: DeviceId,
-    driver: D,
+    driver: recorder::Recorder<D>,
     ropes: ropes::Ropes,
     scratch: scratch::Scratch,
+    ends: adamw::Ends,
+    faults: fault::Faults,
 }
 
 impl<D: Driver> Gpu<D> {
@@ -52,15 +56,17 @@ impl<D: Driver> Gpu<D> {
         static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
         Self {
             id: DeviceId(NEXT.fetch_add(1, Ordering::Relaxed)),
-            driver,
+            driver: recorder::Recorder::new(driver),
             ropes: ropes::Ropes::default(),
             scratch: scratch::Scratch::default(),
+            ends: adamw::Ends::default(),
+            faults: fault::Faults::default(),
         }
     }
 
     /// The driver, for what it offers beyond [`crate::Device`].
     pub fn driver(&mut self) -> &mut D {
-        &mut self.driver
+        self.driver.inner()
     }
 
     /// Runs a kernel after all earlier ones.

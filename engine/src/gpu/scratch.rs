@@ -10,6 +10,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Every block as it is now.
+    pub fn blocks(&self) -> Vec<Buffer> {
+        self.slots.iter().flatten().cloned().collect()
+    }
+
     /// Address of `bytes` bytes in `slot`.
     pub fn get<D: Driver>(
         &mut self,

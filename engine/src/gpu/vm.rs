@@ -8,7 +8,7 @@ use ltm_ptx::vm::counters::Counters;
 use ltm_ptx::vm::{Config, Program, VirtualGpu, VmError};
 use ltm_ptx::{EntryPoint, Launch};
 
-use super::{Driver, Gpu, Release};
+use super::{Driver, Gpu, Recording, Release};
 use crate::{Error, Result};
 
 /// For people.
@@ -37,6 +37,15 @@ pub struct Vm {
     gpu: Arc<VirtualGpu>,
     programs: HashMap<&'static str, Program>,
     launches: VecDeque<LaunchRecord>,
+    /// What is being written down.
+    recording: Option<Vec<Command>>,
+}
+
+/// An entry of a recording.
+enum Command {
+    Launch(Launch),
+    Copy { from: u64, to: u64, bytes: usize },
+    Zero { at: u64, bytes: usize },
 }
 
 impl Gpu<Vm> {
@@ -54,6 +63,7 @@ impl Vm {
             gpu: Arc::new(VirtualGpu::new(config)),
             programs: HashMap::new(),
             launches: VecDeque::new(),
+            recording: None,
         }
     }
 
@@ -144,6 +154,10 @@ impl Driver for Vm {
     }
 
     fn copy(&mut self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        if let Some(recording) = &mut self.recording {
+            recording.push(Command::Copy { from, to, bytes });
+            return Ok(());
+        }
         if bytes == 0 {
             return Ok(());
         }
@@ -151,6 +165,10 @@ impl Driver for Vm {
     }
 
     fn zero(&mut self, at: u64, bytes: usize) -> Result<()> {
+        if let Some(recording) = &mut self.recording {
+            recording.push(Command::Zero { at, bytes });
+            return Ok(());
+        }
         if bytes == 0 {
             return Ok(());
         }
@@ -158,6 +176,10 @@ impl Driver for Vm {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<()> {
+        if let Some(recording) = &mut self.recording {
+            recording.push(Command::Launch(launch.clone()));
+            return Ok(());
+        }
         let Launch { entry, grid, block, shared_bytes, ref args } = *launch;
         let program = program(&mut self.programs, &self.gpu, entry)?;
         let counters = self
@@ -173,5 +195,25 @@ impl Driver for Vm {
 
     fn synchronize(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    fn begin_recording(&mut self) -> Result<bool> {
+        self.recording = Some(Vec::new());
+        Ok(true)
+    }
+
+    fn end_recording(&mut self) -> Result<Recording> {
+        Ok(Box::new(self.recording.take().unwrap_or_default()))
+    }
+
+    fn replay(&mut self, recording: &Recording) -> Result<()> {
+        let Some(commands) = recording.downcast_ref::<Vec<Command>>() else {
+            return Err(Error::Foreign { op: "replay" });
+        };
+        commands.iter().try_for_each(|command| match command {
+            Command::Launch(launch) => self.launch(launch),
+            &Command::Copy { from, to, bytes } => self.copy(from, to, bytes),
+            &Command::Zero { at, bytes } => self.zero(at, bytes),
+        })
     }
 }

@@ -4,7 +4,7 @@
 use ltm_engine::ops::{GaussianShape, LatentAttentionShape, WindowAttentionShape};
 use ltm_tests::cases::{
     adamw, add, embedding, gaussian, gaussian_update, latent_attention, linear,
-    linear_cross_entropy, normal, rms_norm, sample, swiglu, window_attention,
+    linear_cross_entropy, normal, rms_norm, sample, swiglu, trace, window_attention,
     window_attention_decode,
 };
 use ltm_tests::mutation::Recording;
@@ -17,7 +17,7 @@ type Calls = Result<Vec<Recording>, String>;
 type Operation = (&'static str, fn() -> Calls);
 
 /// The operations to mutate.
-pub const OPERATIONS: [Operation; 12] = [
+pub const OPERATIONS: [Operation; 13] = [
     ("adamw", adamw_calls),
     ("add", add_calls),
     ("embedding", embedding_calls),
@@ -29,6 +29,7 @@ pub const OPERATIONS: [Operation; 12] = [
     ("rms_norm", rms_norm_calls),
     ("sample", sample_calls),
     ("swiglu", swiglu_calls),
+    ("trace", trace_calls),
     ("window_attention", window_attention_calls),
 ];
 
@@ -193,6 +194,11 @@ fn swiglu_calls() -> Calls {
         recordings.extend(record(&cases, &BOTH, &LAYOUTS)?);
     }
     Ok(recordings)
+}
+
+fn trace_calls() -> Calls {
+    let record = |samples, seq, rows| trace::Record { samples, seq, rows };
+    self::record(&[&record(3, 37, 4), &record(2, 1030, 3)], &[Format::F32], &LAYOUTS)
 }
 
 fn window_attention_calls() -> Calls {

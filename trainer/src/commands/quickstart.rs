@@ -18,8 +18,6 @@ use super::interrupt;
 use super::output::say;
 use super::watch::Watch;
 
-/// English in the public domain, packed by the build script.
-static TEXT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/quickstart.txt.zst"));
 /// Bytes of a document: the text is cut at the ends of paragraphs.
 const DOCUMENT: usize = 16_384;
 /// Documents that are held out.
@@ -108,9 +106,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Writes the text as JSON lines, one document each; returns their number.
 fn write_corpus(path: &Path) -> anyhow::Result<usize> {
-    let text = zstd::decode_all(TEXT).context("the packed text is damaged")?;
-    let text = String::from_utf8(text).context("the packed text is damaged")?;
-    let text = text.replace("\r\n", "\n");
+    let text = ltm::english::text().context("the packed text is damaged")?;
     let mut lines = Vec::new();
     let mut documents = 0;
     let mut rest = text.as_str();

@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::{Config, FirstLr, Ramp, TrajectorySamples};
 
 /// Keys that leave the weights' trajectory as it was.
-const FREE_ON_RESUME: [&str; 6] = [
+const FREE_ON_RESUME: [&str; 7] = [
     "train.iterations",
     "train.checkpoint_every",
     "train.keep_checkpoints",
     "train.validate_every",
     "train.validation_sequences",
     "train.sample_every",
+    "train.graphs",
 ];
 
 impl Config {

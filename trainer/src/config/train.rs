@@ -81,6 +81,9 @@ pub struct TrainConfig {
     pub validation_sequences: usize,
     /// Iterations between text samples; 0 never samples. Default 1000.
     pub sample_every: u64,
+    /// Whether a GPU records a fast step, and the slow one, and then repeats them with one call
+    /// each. The results are the same bits. Default true.
+    pub graphs: bool,
 }
 
 impl Default for TrainConfig {
@@ -97,6 +100,7 @@ impl Default for TrainConfig {
             validate_every: 1000,
             validation_sequences: 64,
             sample_every: 1000,
+            graphs: true,
         }
     }
 }

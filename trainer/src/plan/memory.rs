@@ -82,7 +82,12 @@ impl Memory {
             weights_copy,
             gradients: weights,
             moments: 2 * weights,
-            workspace: Workspace::bytes(&config.model, shape, (config.storage(), true)),
+            workspace: Workspace::bytes(
+                &config.model,
+                shape,
+                (config.storage(), true),
+                config.fast.steps,
+            ),
             prefix_arena: passes.prefix_arena_bytes(),
             suffix_arena: passes.suffix_arena_bytes(),
             allocated: 0,

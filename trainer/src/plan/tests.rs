@@ -127,6 +127,9 @@ fn planned_bytes_are_allocated() {
             &w.d_z,
             &w.token_nll,
             &w.logsumexp,
+            &w.schedule,
+            &w.step,
+            &w.trace,
         ]
         .map(Buffer::byte_len);
         let workspace: usize = hidden.iter().chain(&open).sum();

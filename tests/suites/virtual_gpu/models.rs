@@ -1,4 +1,4 @@
-//! Whole models on the virtual GPU: every kernel in its place, under all checks.
+//! Models of random numbers: every kernel in its place, under all checks.
 
 use std::path::Path;
 
