@@ -51,14 +51,49 @@ pub const STEPS: &[Step] = &[
         120,
         r#""$LTM" parity -q --device cpu "$GOLDEN"/*.safetensors"#,
     ),
-    step("parity-vm", "check", &[], 300, r#""$LTM" parity -q --device vm "$GOLDEN"/*.safetensors"#),
+    // One by one: in the smallest shapes results are exactly zero, and nothing but that is allowed.
+    step(
+        "parity-vm",
+        "check",
+        &[],
+        300,
+        r#""$LTM" parity -q --device vm "$GOLDEN/micro.safetensors" "$GOLDEN/odd.safetensors""#,
+    ),
+    step(
+        "parity-vm-operations",
+        "check",
+        &[],
+        300,
+        r#""$LTM" parity -q --device vm "$GOLDEN/ops.safetensors""#,
+    ),
+    step(
+        "parity-vm-smallest",
+        "check",
+        &[],
+        300,
+        r#""$LTM" parity -q --device vm "$GOLDEN/lone.safetensors""#,
+    ),
     step("model-vm", "check", &[], 300, r#""$SUITES/virtual_gpu""#),
     step(
         "parity-cuda",
         "check",
         &[Gpu],
         120,
-        r#""$LTM" parity -q --device cuda "$GOLDEN"/*.safetensors"#,
+        r#""$LTM" parity -q --device cuda "$GOLDEN/micro.safetensors" "$GOLDEN/odd.safetensors""#,
+    ),
+    step(
+        "parity-cuda-operations",
+        "check",
+        &[Gpu],
+        120,
+        r#""$LTM" parity -q --device cuda "$GOLDEN/ops.safetensors""#,
+    ),
+    step(
+        "parity-cuda-smallest",
+        "check",
+        &[Gpu],
+        120,
+        r#""$LTM" parity -q --device cuda "$GOLDEN/lone.safetensors""#,
     ),
     step("model-cuda", "check", &[Gpu], 120, r#"LTM_TEST_DEVICE=cuda "$SUITES/virtual_gpu""#),
     // What counts, plants faults or loads broken programs is about the virtual GPU alone.
@@ -191,7 +226,7 @@ pub const STEPS: &[Step] = &[
         &[Gpu, Torch],
         1200,
         concat!(
-            r#""$PYTHON" "$PEERS/compare_gpu.py" --ltm "$LTM" --out "$OUT/peers" --batch $BATCH "#,
+            r#""$PYTHON" "$PEERS/compare_gpu.py" --device cuda --ltm "$LTM" --out "$OUT/peers" --batch $BATCH "#,
             r#"--shapes small --readings paper released paper+1 --rounds 2 "#,
             r#"--variants strongest released-eager --budget $((LIMIT_SECONDS - 120)) --timeout 400"#
         ),
@@ -221,7 +256,7 @@ pub const STEPS: &[Step] = &[
         concat!(
             r#""$PYTHON" "$PEERS/gpu_ltm.py" --variant strongest --config "$SHARED/curve/config.toml" "#,
             r#"--init "$SHARED"/start/checkpoints/iter_00000001/model.safetensors "#,
-            r#"--data "$TEXT/gpt2" --dtype bf16 --iterations $(wc -l <"$OUT/curve-ltm.jsonl") "#,
+            r#"--data "$TEXT/gpt2" --device cuda --dtype bf16 --iterations $(wc -l <"$OUT/curve-ltm.jsonl") "#,
             r#"--seconds $CURVE_SECONDS --curve "$OUT/curve-pytorch.jsonl""#
         ),
     ),
