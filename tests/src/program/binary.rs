@@ -12,10 +12,14 @@ pub fn ltm() -> &'static Path {
     PROGRAM.get_or_init(|| std::env::var_os("LTM_PROGRAM").map_or_else(build, PathBuf::from))
 }
 
-/// A libcuda whose GPU is the virtual one; see `libcuda/lib.rs`.
+/// A libcuda whose GPU is the virtual one; see `libcuda/lib.rs`. `LTM_VIRTUAL_LIBCUDA` names one
+/// that is built.
 pub fn virtual_libcuda() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
+        if let Some(built) = std::env::var_os("LTM_VIRTUAL_LIBCUDA") {
+            return built.into();
+        }
         let examples = cargo(&["--example", "virtual_libcuda"]).join("examples");
         let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         examples.join(format!("{prefix}virtual_libcuda{suffix}"))

@@ -39,6 +39,7 @@ impl Built {
         let what = match kind {
             "test" => "test suite",
             "bench" => "benchmark",
+            "example" => "library",
             _ => "program",
         };
         let found = self.0.iter().find(|built| built.kind == kind && built.name == name);
@@ -50,12 +51,18 @@ fn executables(messages: &str) -> Vec<Executable> {
     let of = |line: &str| {
         let message: Value = serde_json::from_str(line).ok()?;
         Some(Executable {
-            path: message["executable"].as_str()?.into(),
+            path: message["executable"].as_str().or_else(|| library(&message))?.into(),
             name: message["target"]["name"].as_str()?.to_owned(),
             kind: message["target"]["kind"][0].as_str()?.to_owned(),
         })
     };
     messages.lines().filter_map(of).collect()
+}
+
+/// The file of a library that other programs load, which is no executable.
+fn library(message: &Value) -> Option<&str> {
+    let loaded = message["target"]["crate_types"][0] == "cdylib";
+    message["filenames"][0].as_str().filter(|_| loaded)
 }
 
 #[cfg(test)]
@@ -69,10 +76,14 @@ mod tests {
             "\n",
             r#"{"reason":"compiler-artifact","target":{"name":"a","kind":["test"]},"executable":"/t/a-1"}"#,
             "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"c","kind":["example"],"#,
+            r#""crate_types":["cdylib"]},"filenames":["/t/libc.so"],"executable":null}"#,
+            "\n",
             r#"{"reason":"build-finished","success":true}"#,
         );
         let built = Built(executables(messages));
         assert_eq!(built.find("test", "a").unwrap(), &PathBuf::from("/t/a-1"));
+        assert_eq!(built.find("example", "c").unwrap(), &PathBuf::from("/t/libc.so"));
         let error = built.find("bin", "a").unwrap_err().to_string();
         assert!(error.contains("program") && error.contains("named a"), "{error}");
     }

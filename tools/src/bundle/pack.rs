@@ -21,6 +21,8 @@ pub const PAYLOAD: &str = "payload.tar.zst";
 /// The suites that go along.
 const SUITES: [&str; 6] =
     ["kernels", "virtual_gpu", "operations", "parity", "command_line", "crash"];
+/// A libcuda over the virtual GPU, which the suite of the command line loads.
+const LIBRARY: &str = "virtual_libcuda";
 const SCRIPT: &str = include_str!("run.sh");
 const README: &str = include_str!("README.md");
 
@@ -50,6 +52,8 @@ pub fn pack(out: &Path) -> Result<Packed, Error> {
     // With the suites, so that nothing is compiled twice for other features.
     let program =
         Built::by(&["build", "--release", "-p", "ltm", "-p", "ltm-tests", "--bin", "ltm"])?;
+    let library = ["build", "--release", "-p", "ltm", "-p", "ltm-tests", "--example", LIBRARY];
+    let library = Built::by(&library)?;
     let suites = Built::by(&["test", "--release", "--no-run", "-p", "ltm-tests"])?;
     let benches = Built::by(&["bench", "--no-run", "-p", "ltm-benches"])?;
 
@@ -65,6 +69,7 @@ pub fn pack(out: &Path) -> Result<Packed, Error> {
         strip(suites.find("test", name)?, &payload.join("suites").join(name))?;
     }
     strip(benches.find("bench", "operations")?, &payload.join("benches/operations"))?;
+    strip(library.find("example", LIBRARY)?, &payload.join("lib/libcuda.so"))?;
     let fixture = |name: &str| name.ends_with(".safetensors") || name.ends_with(".json");
     copy(&root.join("tests/golden"), &payload.join("tests/golden"), &fixture)?;
     copy(&root.join("tests/suites"), &payload.join("tests/suites"), &|n| n.ends_with(".toml"))?;

@@ -147,6 +147,7 @@ impl<'a> Machine<'a> {
         let pairs = [
             ("LTM", text(self.payload("bin/ltm"))),
             ("LTM_PROGRAM", text(self.payload("bin/ltm"))),
+            ("LTM_VIRTUAL_LIBCUDA", text(self.payload("lib/libcuda.so"))),
             ("LTM_TESTS_DIR", text(self.payload("tests"))),
             ("LTM_COMMIT", self.environment.bundle.commit.chars().take(12).collect()),
             ("SUITES", text(self.payload("suites"))),

@@ -95,7 +95,13 @@ pub const STEPS: &[Step] = &[
         120,
         r#""$LTM" parity -q --device cuda "$GOLDEN/lone.safetensors""#,
     ),
-    step("model-cuda", "check", &[Gpu], 120, r#"LTM_TEST_DEVICE=cuda "$SUITES/virtual_gpu""#),
+    step(
+        "model-cuda",
+        "check",
+        &[Gpu],
+        120,
+        r#"LTM_TEST_DEVICE=cuda "$SUITES/virtual_gpu" --test-threads 1"#,
+    ),
     // What counts, plants faults or loads broken programs is about the virtual GPU alone.
     step(
         "kernels-cuda",
