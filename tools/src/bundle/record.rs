@@ -29,7 +29,7 @@ pub struct Manifest {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Record {
     /// The machine and the bundle; the first line of every run.
-    Environment(Environment),
+    Environment(Box<Environment>),
     /// How a step ended.
     Step(StepRecord),
     /// A line of JSON that a step wrote to its standard output.

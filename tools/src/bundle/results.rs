@@ -46,7 +46,7 @@ impl Results {
             };
             match record {
                 Record::Environment(found) => {
-                    (environment, complete) = (Some(found), false);
+                    (environment, complete) = (Some(*found), false);
                 }
                 Record::End { .. } => complete = true,
                 Record::Step(step) => {

@@ -54,7 +54,7 @@ pub fn run(options: &Options, told: &mut dyn FnMut(&StepRecord)) -> Result<Vec<S
     create_folder(&options.out)?;
     let machine = Machine::prepare(options)?;
     let mut records = Vec::new();
-    machine.write(&Record::Environment(machine.environment.clone()))?;
+    machine.write(&Record::Environment(Box::new(machine.environment.clone())))?;
     for step in STEPS.iter().filter(|step| options.chooses(step)) {
         let left = options.limit.saturating_sub(start.elapsed());
         let (record, measured) = match machine.obstacle(step, left) {
@@ -231,10 +231,8 @@ impl<'a> Machine<'a> {
 /// What a failed program said last, an error or a panic before anything else.
 fn complaint(out: &str, err: &str) -> String {
     let telling = |text: &str| {
-        let said = text.lines().map(str::trim);
-        said.filter(|line| line.starts_with("error") || line.contains("FAIL"))
-            .next_back()
-            .map(str::to_owned)
+        let tells = |line: &&str| line.starts_with("error") || line.contains("FAIL");
+        text.lines().map(str::trim).rfind(tells).map(str::to_owned)
     };
     let last = || last_line(err).or(last_line(out)).map(str::to_owned);
     let text = telling(err).or_else(|| telling(out)).or_else(last).unwrap_or_default();

@@ -212,9 +212,7 @@ pub const STEPS: &[Step] = &[
         "peers",
         &[Gpu, Torch],
         120,
-        concat!(
-            r#""$PYTHON" "$PEERS/gpu_ltm.py" --variant released-eager --check "$GOLDEN" --device cuda"#
-        ),
+        r#""$PYTHON" "$PEERS/gpu_ltm.py" --variant released-eager --check "$GOLDEN" --device cuda"#,
     ),
     step(
         "peers-strongest",

@@ -28,7 +28,7 @@ fn record(step: &str, status: Status, exit: Option<i32>) -> Record {
 fn environment() -> Record {
     let mut found = Environment::look(manifest(), vec!["check".into()], "/no/python");
     found.gpu = None;
-    Record::Environment(found)
+    Record::Environment(Box::new(found))
 }
 
 fn write(folder: &Path, records: &[Record]) {
