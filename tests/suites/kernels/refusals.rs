@@ -3,7 +3,7 @@
 
 use ltm_engine::ops::{GaussianShape, LatentAttentionShape, WindowAttentionShape};
 use ltm_tests::cases::*;
-use ltm_tests::{Case, Format, refuses_on, virtual_gpu};
+use ltm_tests::{Case, Format, TestGpu, refuses_on};
 
 #[test]
 fn malformed_calls_are_refused() {
@@ -53,7 +53,7 @@ fn malformed_calls_are_refused() {
     ];
     for case in cases {
         for format in [Format::F32, Format::BF16] {
-            refuses_on(&|| Box::new(virtual_gpu(1)), case, format);
+            refuses_on(&|| TestGpu::open(1).into_device(), case, format);
         }
     }
 }
