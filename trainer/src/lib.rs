@@ -22,6 +22,7 @@ pub mod run;
 pub mod run_dir;
 pub mod schedule;
 pub mod sites;
+pub mod traffic;
 pub mod trainer;
 pub mod workspace;
 

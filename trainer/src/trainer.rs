@@ -10,7 +10,10 @@ use crate::config::Config;
 use crate::decoder_update::{Clip, DecoderUpdate};
 use crate::model::{BatchShape, Parameters};
 use crate::passes::{PassPlan, Passes, Purpose};
-use crate::posterior::{Draw, FastTrace, WeightGradients, draw_start, infer};
+use crate::plan::{Fit, Room};
+use crate::posterior::{
+    Draw, FastTrace, WeightGradients, begin, draw_start, fast_step, finish, infer,
+};
 use crate::schedule::{TrajectorySteps, fast_peak, slow_lr};
 use crate::workspace::Workspace;
 use crate::{Error, Result};
@@ -55,11 +58,16 @@ pub struct IterationReport {
 }
 
 impl Trainer {
-    /// Allocates everything; weights are zero until they are initialised or loaded.
+    /// Allocates everything; weights are zero until they are initialised or loaded. On a GPU
+    /// nothing is allocated later, and every kernel is loaded. An automatic `train.micro_batch`
+    /// is replaced by what was chosen.
     ///
     /// # Errors
-    /// If the device has no memory left.
-    pub fn new(mut device: Box<dyn Device>, config: Config) -> Result<Self> {
+    /// [`crate::plan::PlanError::DoesNotFit`] before anything is allocated, if the device has too
+    /// little memory; or settings that it does not compute with.
+    pub fn new(mut device: Box<dyn Device>, mut config: Config) -> Result<Self> {
+        let fit = Fit::of(&config, Room::of(device.as_ref()))?;
+        config.train.micro_batch = fit.micro_batch;
         let shape = BatchShape { batch: config.micro_batch(), seq: config.seq_len() };
         let storage = config.storage();
         let plan = PassPlan::record(&config, shape, Purpose::Training)?;
@@ -67,7 +75,35 @@ impl Trainer {
         let workspace = Workspace::new(device.as_mut(), &config.model, shape, (storage, true))?;
         let passes = plan.allocate(device.as_mut(), &parameters, &workspace)?;
         let update = DecoderUpdate::new(device.as_mut(), &parameters)?;
-        Ok(Self { device, config, parameters, workspace, passes, update })
+        let mut trainer = Self { device, config, parameters, workspace, passes, update };
+        trainer.device.reserve(&fit.memory.scratch_blocks)?;
+        if trainer.device.rehearse(true) {
+            let rehearsed = trainer.rehearse();
+            trainer.device.rehearse(false);
+            rehearsed?;
+        }
+        Ok(trainer)
+    }
+
+    /// What an iteration does, on a device that rehearses.
+    fn rehearse(&mut self) -> Result<()> {
+        self.passes.rehearse(self.device.as_mut())?;
+        let start = &self.config.posterior;
+        let draw = Draw { seed: 0, iteration: 0, first_sample: 0, site_offset: 0 };
+        draw_start(self.device.as_mut(), &self.workspace, start, draw)?;
+        let step = (0, self.config.fast.lr);
+        begin(self.device.as_mut(), &self.passes, &self.workspace)?;
+        fast_step(
+            self.device.as_mut(),
+            &self.passes,
+            &self.workspace,
+            &self.config.fast,
+            step,
+            false,
+        )?;
+        finish(self.device.as_mut(), &self.workspace)?;
+        self.measure()?;
+        self.apply((0.0, 1))
     }
 
     /// Forgets the gradient of the last iteration.

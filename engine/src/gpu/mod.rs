@@ -11,6 +11,7 @@ mod fault;
 mod gaussian;
 pub mod inspect;
 mod latent_attention;
+mod ledger;
 mod linear;
 mod linear_cross_entropy;
 mod memory;
@@ -33,6 +34,7 @@ use ltm_ptx::{Launch, Storage};
 use crate::{Buffer, DType, DeviceId, Error, Result};
 
 pub use driver::{Driver, Release};
+pub use ledger::Ledger;
 pub use ropes::Rope;
 pub use vm::{LaunchRecord, Vm};
 
@@ -42,6 +44,10 @@ pub struct Gpu<D: Driver> {
     driver: D,
     ropes: ropes::Ropes,
     scratch: scratch::Scratch,
+    /// Operations take what they need and launch nothing.
+    rehearsing: bool,
+    /// Bytes that may be used, where not all are.
+    limit: Option<u64>,
 }
 
 impl<D: Driver> Gpu<D> {
@@ -54,7 +60,16 @@ impl<D: Driver> Gpu<D> {
             driver,
             ropes: ropes::Ropes::default(),
             scratch: scratch::Scratch::default(),
+            rehearsing: false,
+            limit: None,
         }
+    }
+
+    /// The same device with at most `limit` bytes of its memory to use.
+    #[must_use]
+    pub fn within(mut self, limit: Option<u64>) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// The driver, for what it offers beyond [`crate::Device`].
@@ -64,7 +79,10 @@ impl<D: Driver> Gpu<D> {
 
     /// Runs a kernel after all earlier ones.
     fn launch(&mut self, launch: &Launch) -> Result<()> {
-        self.driver.launch(launch)
+        match self.rehearsing {
+            true => self.driver.load(launch.entry),
+            false => self.driver.launch(launch),
+        }
     }
 
     /// Address of at least `bytes` of device memory that is kept between calls, one block per

@@ -158,8 +158,7 @@ impl VirtualGpu {
             let bytes = variable.bytes.unwrap_or(0) as usize;
             let at = match variable.space {
                 Space::Global => {
-                    let at = self.alloc(bytes)?;
-                    self.zero(at, bytes)?;
+                    let at = self.memory.alloc_variable(bytes as u64).map_err(host)?;
                     self.write(at, &variable.initial)?;
                     at
                 }

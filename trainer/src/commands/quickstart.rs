@@ -79,6 +79,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         resume: false,
         device: args.device.device,
         threads: args.device.threads,
+        memory: args.device.memory,
     };
     let mut watch = Watch::new();
     let outcome = run::train(&options, &mut watch, &stop);

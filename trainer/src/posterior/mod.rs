@@ -126,11 +126,19 @@ pub fn infer(
         trace.nll.push(workspace.sequence_nll(device)?);
         trace.kl.push(workspace.sequence_kl(device)?);
     }
-    device.gaussian_kl(&GaussianKl {
+    finish(device, workspace)?;
+    Ok(trace)
+}
+
+/// Computes the KL of the present posterior.
+///
+/// # Errors
+/// If the device fails.
+pub fn finish(device: &mut dyn Device, workspace: &Workspace) -> Result<()> {
+    Ok(device.gaussian_kl(&GaussianKl {
         mu: &workspace.mu,
         logvar: &workspace.logvar,
         kl: &workspace.kl,
         shape: workspace.gaussian,
-    })?;
-    Ok(trace)
+    })?)
 }

@@ -21,7 +21,7 @@ const FREED: usize = 256;
 /// Blocks are handed out in multiples of this.
 pub const GRANULE: u64 = 256;
 
-/// What is allocated, counted in whole granules of 256 bytes.
+/// What is allocated, counted in whole granules of 256 bytes; variables of modules left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryUse {
     /// Bytes in use.
@@ -42,6 +42,8 @@ pub(super) struct Snapshot {
 /// An allocation that takes memory of the host once something touches it.
 struct Entry {
     bytes: u64,
+    /// What of it counts as used.
+    charged: u64,
     /// Whether it begins as zeros, and not as undefined bytes.
     zeroed: bool,
     backing: Option<Arc<Allocation>>,
@@ -87,7 +89,7 @@ impl GlobalMemory {
     /// # Errors
     /// [`MemoryError::Budget`].
     pub fn alloc(&self, bytes: u64) -> Result<u64, MemoryError> {
-        self.place(bytes, false)
+        self.place(bytes, false, true)
     }
 
     /// As [`GlobalMemory::alloc`], but every byte is zero.
@@ -95,14 +97,23 @@ impl GlobalMemory {
     /// # Errors
     /// [`MemoryError::Budget`].
     pub fn alloc_zeroed(&self, bytes: u64) -> Result<u64, MemoryError> {
-        self.place(bytes, true)
+        self.place(bytes, true, true)
     }
 
-    fn place(&self, bytes: u64, zeroed: bool) -> Result<u64, MemoryError> {
+    /// Zeros for a variable of a module, which belongs to its code: it does not count as used.
+    ///
+    /// # Errors
+    /// [`MemoryError::Budget`].
+    pub fn alloc_variable(&self, bytes: u64) -> Result<u64, MemoryError> {
+        self.place(bytes, true, false)
+    }
+
+    fn place(&self, bytes: u64, zeroed: bool, counts: bool) -> Result<u64, MemoryError> {
         let mut table = self.table();
         let used = table.usage.used;
         let over = MemoryError::Budget { asked: bytes, used, budget: self.budget };
         let charged = bytes.checked_next_multiple_of(GRANULE).ok_or(over)?;
+        let charged = if counts { charged } else { 0 };
         let used = used.checked_add(charged).filter(|&u| u <= self.budget).ok_or(over)?;
         let base = table.next;
         let next = bytes
@@ -114,8 +125,8 @@ impl GlobalMemory {
         table.next = next;
         table.usage.used = used;
         table.usage.peak = table.usage.peak.max(used);
-        table.usage.allocations += 1;
-        table.allocations.insert(base, Entry { bytes, zeroed, backing: None });
+        table.usage.allocations += u64::from(counts);
+        table.allocations.insert(base, Entry { bytes, charged, zeroed, backing: None });
         table.snapshot = None;
         Ok(base)
     }
@@ -128,7 +139,7 @@ impl GlobalMemory {
         let mut table = self.table();
         let gone =
             table.allocations.remove(&address).ok_or(MemoryError::NotAllocated { address })?;
-        table.usage.used -= gone.bytes.next_multiple_of(GRANULE);
+        table.usage.used -= gone.charged;
         if table.freed.len() == FREED {
             table.freed.remove(0);
         }
