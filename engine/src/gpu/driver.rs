@@ -32,10 +32,9 @@ pub trait Driver: 'static {
         Ok((address, release))
     }
 
-    /// The size of the device and what of it is free; `None` if the driver cannot tell.
-    fn memory(&self) -> Option<MemoryInfo> {
-        None
-    }
+    /// The size of the device, and what of it is free for [`Driver::alloc`]; `None` if nothing
+    /// limits it. Training that needs more is refused before it begins.
+    fn memory(&self) -> Option<MemoryInfo>;
 
     /// What is allocated; `None` if the driver does not count.
     fn usage(&self) -> Option<MemoryUse> {

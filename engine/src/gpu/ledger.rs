@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ltm_ptx::Launch;
 
 use super::{Driver, Gpu, Release};
-use crate::{Error, GPU_GRANULE, MemoryUse, Result};
+use crate::{Error, GPU_GRANULE, MemoryInfo, MemoryUse, Result};
 
 /// The books. Downloads are zeros.
 pub struct Ledger {
@@ -49,6 +49,10 @@ impl Driver for Ledger {
             books.lock().unwrap_or_else(PoisonError::into_inner).used -= charged;
         };
         Ok((address, Box::new(release)))
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        None
     }
 
     fn usage(&self) -> Option<MemoryUse> {
