@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::cpu::Cpu;
-use crate::gpu::{Gpu, Vm};
+use crate::gpu::{Gpu, Vm, cuda};
 use crate::ops::Ops;
 use crate::{
     Buffer, DType, DeviceId, Element, Error, Kept, MemoryInfo, MemoryUse, Processor, Result, bf16,
@@ -132,6 +132,8 @@ pub enum DeviceKind {
     Auto,
     /// The reference implementation, f32.
     Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
     /// The virtual GPU: compiled kernels, executed and checked on the CPU.
     Vm,
 }
@@ -143,10 +145,11 @@ impl FromStr for DeviceKind {
         match name {
             "auto" => Ok(DeviceKind::Auto),
             "cpu" => Ok(DeviceKind::Cpu),
+            "cuda" => Ok(DeviceKind::Cuda),
             "vm" => Ok(DeviceKind::Vm),
             _ => Err(Error::Unavailable {
                 device: name.into(),
-                reason: "not built into this version; use auto, cpu or vm".into(),
+                reason: "not built into this version; use auto, cpu, cuda or vm".into(),
             }),
         }
     }
@@ -157,7 +160,19 @@ impl DeviceKind {
     pub fn processor(self) -> Processor {
         match self {
             DeviceKind::Auto | DeviceKind::Cpu => Processor::Cpu,
-            DeviceKind::Vm => Processor::Gpu,
+            DeviceKind::Cuda | DeviceKind::Vm => Processor::Gpu,
+        }
+    }
+
+    /// What this is on this machine: `Auto` becomes the GPU where one can be used, and otherwise
+    /// the CPU, with the reason.
+    pub fn resolve(self) -> (Self, Option<cuda::CudaError>) {
+        match self {
+            DeviceKind::Auto => match cuda::survey() {
+                Ok(_) => (DeviceKind::Cuda, None),
+                Err(reason) => (DeviceKind::Cpu, Some(reason)),
+            },
+            kind => (kind, None),
         }
     }
 }
@@ -165,7 +180,7 @@ impl DeviceKind {
 /// Opens a device with `threads` worker threads on the host (0: all cores).
 ///
 /// # Errors
-/// [`Error::Unavailable`] if the device cannot be used here.
+/// [`Error::Unavailable`] or [`Error::Cuda`] if the device cannot be used here.
 pub fn open(kind: DeviceKind, threads: usize) -> Result<Box<dyn Device>> {
     open_within(kind, threads, None)
 }
@@ -180,8 +195,9 @@ pub fn open_within(
     threads: usize,
     limit: Option<u64>,
 ) -> Result<Box<dyn Device>> {
-    match kind {
+    match kind.resolve().0 {
         DeviceKind::Auto | DeviceKind::Cpu => Ok(Box::new(Cpu::new(threads)?.within(limit))),
+        DeviceKind::Cuda => Ok(Box::new(Gpu::cuda()?.within(limit))),
         DeviceKind::Vm => Ok(Box::new(Gpu::new(Vm::of_size(threads, limit)).within(limit))),
     }
 }

@@ -45,7 +45,7 @@ pub trait Driver: 'static {
     ///
     /// # Errors
     /// [`crate::Error::Kernel`] if it cannot be loaded.
-    fn load(&mut self, entry: &'static EntryPoint) -> Result<()> {
+    fn prepare(&mut self, entry: &'static EntryPoint) -> Result<()> {
         let _ = entry;
         Ok(())
     }

@@ -4,20 +4,35 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ltm_ptx::Launch;
+use ltm_ptx::vm::Counters;
 
-use super::{Driver, Gpu, Release};
+use super::{Driver, Gpu, LaunchRecord, Release};
 use crate::{Error, GPU_GRANULE, MemoryInfo, MemoryUse, Result};
 
 /// The books. Downloads are zeros.
 pub struct Ledger {
     next: u64,
     usage: Arc<Mutex<MemoryUse>>,
+    /// Launches, where they are noted.
+    launches: Option<Vec<LaunchRecord>>,
 }
 
 impl Default for Ledger {
     fn default() -> Self {
         // No block has the address 0, which stands for an argument that is not there.
-        Self { next: GPU_GRANULE as u64, usage: Arc::default() }
+        Self { next: GPU_GRANULE as u64, usage: Arc::default(), launches: None }
+    }
+}
+
+impl Ledger {
+    /// Books that note launches too.
+    pub fn noting() -> Self {
+        Self { launches: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// The launches noted since the last call, oldest first; all counts are 0.
+    pub fn take_launches(&mut self) -> Vec<LaunchRecord> {
+        self.launches.as_mut().map(std::mem::take).unwrap_or_default()
     }
 }
 
@@ -76,7 +91,12 @@ impl Driver for Ledger {
         Ok(())
     }
 
-    fn launch(&mut self, _: &Launch) -> Result<()> {
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        if let Some(launches) = &mut self.launches {
+            let Launch { entry, grid, block, shared_bytes, .. } = *launch;
+            let counters = Counters::default();
+            launches.push(LaunchRecord { entry, grid, block, shared_bytes, counters });
+        }
         Ok(())
     }
 

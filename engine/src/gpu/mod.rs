@@ -4,6 +4,7 @@
 
 mod adamw;
 mod add;
+pub mod cuda;
 mod device;
 mod driver;
 mod embedding;
@@ -80,7 +81,7 @@ impl<D: Driver> Gpu<D> {
     /// Runs a kernel after all earlier ones.
     fn launch(&mut self, launch: &Launch) -> Result<()> {
         match self.rehearsing {
-            true => self.driver.load(launch.entry),
+            true => self.driver.prepare(launch.entry),
             false => self.driver.launch(launch),
         }
     }

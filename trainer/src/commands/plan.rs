@@ -58,7 +58,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // A device that is not here is planned for all the same.
     let room = match args.device.open() {
         Ok(device) => Room::of(device.as_ref()),
-        Err(_) => Room::boundless(args.device.device.processor()),
+        Err(_) => Room::boundless(args.device.kind().processor()),
     };
     let plan = Plan::new(&layers.finish(None)?, room, &[here, Machine::h200()])?;
     match args.json {

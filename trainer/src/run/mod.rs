@@ -96,7 +96,7 @@ pub fn train(
     options.config.check()?;
     let mut loader = open_loader(options, Split::Train)?;
     let validation = open_validation(options, observer)?;
-    // Before anything is written: what does not fit is no reason to leave a run.
+    // Before anything is written: a device that is not there, or too small, is no reason to leave a run.
     let device = ltm_engine::open_within(options.device, options.threads, options.memory)?;
     Fit::of(&options.config, Room::of(device.as_ref()))?;
     let run_dir = resume::take(options)?;
