@@ -7,6 +7,10 @@ fn in_units(number: u64) -> String {
     bytes(usize::try_from(number).unwrap_or(usize::MAX))
 }
 
+fn sequences(number: usize) -> String {
+    format!("{number} sequence{}", if number == 1 { "" } else { "s" })
+}
+
 fn advice(largest: Option<usize>) -> String {
     match largest {
         Some(largest) => format!(
@@ -36,9 +40,9 @@ pub enum PlanError {
     },
     /// More than the device has.
     #[error(
-        "training on {micro_batch} sequences of {seq} tokens at once needs {needed} bytes ({}), \
+        "training on {} of {seq} tokens at once needs {needed} bytes ({}), \
          and {device} has {free} free ({}) of {total} ({}); {}",
-        in_units(*needed), in_units(*free), in_units(*total), advice(*largest)
+        sequences(*micro_batch), in_units(*needed), in_units(*free), in_units(*total), advice(*largest)
     )]
     DoesNotFit {
         /// Device.

@@ -29,7 +29,7 @@ impl Plan {
             b.sequences,
             b.seq_len,
             b.dtype,
-            if b.automatic { ", chosen to fit" } else { "" }
+            if b.automatic && self.room.is_some() { ", chosen to fit" } else { "" }
         ));
         for (name, value) in [
             ("weights", m.weights),
