@@ -3,9 +3,12 @@
 use std::str::FromStr;
 
 use crate::cpu::Cpu;
-use crate::gpu::{Gpu, cuda};
+use crate::gpu::{Gpu, Vm, cuda};
 use crate::ops::Ops;
-use crate::{Buffer, DType, DeviceId, Element, Error, Graph, Result, bf16};
+use crate::{
+    Buffer, DType, DeviceId, Element, Error, Graph, Kept, MemoryInfo, MemoryUse, Processor, Result,
+    bf16,
+};
 
 /// A processor with memory of its own that runs the operations.
 pub trait Device: Ops {
@@ -72,6 +75,42 @@ pub trait Device: Ops {
     fn replay(&mut self, graph: &Graph) -> Result<()> {
         let _ = graph;
         Err(Error::Foreign { op: "replay" })
+    }
+
+    /// How it takes memory.
+    fn processor(&self) -> Processor;
+
+    /// Its memory; `None` where nothing limits it or nobody can tell.
+    fn memory(&self) -> Option<MemoryInfo> {
+        None
+    }
+
+    /// What is allocated on it; `None` if it does not count.
+    fn usage(&self) -> Option<MemoryUse> {
+        None
+    }
+
+    /// Between `rehearse(true)` and `rehearse(false)`, operations check their arguments, take the
+    /// memory that they keep, and load their kernels, but compute nothing; copies and zeroings
+    /// between buffers are left out too. What was rehearsed allocates nothing when it runs. False
+    /// on a device that does not rehearse: there, nothing has changed, and operations would run.
+    fn rehearse(&mut self, on: bool) -> bool {
+        let _ = on;
+        false
+    }
+
+    /// What it keeps for its operations at present.
+    fn kept(&self) -> Kept {
+        Kept::default()
+    }
+
+    /// Takes scratch memory of these sizes, by block, so that none has to grow to them.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    fn reserve(&mut self, scratch: &[usize]) -> Result<()> {
+        let _ = scratch;
+        Ok(())
     }
 }
 
@@ -171,6 +210,14 @@ impl FromStr for DeviceKind {
 }
 
 impl DeviceKind {
+    /// How this device takes memory.
+    pub fn processor(self) -> Processor {
+        match self {
+            DeviceKind::Auto | DeviceKind::Cpu => Processor::Cpu,
+            DeviceKind::Cuda | DeviceKind::Vm => Processor::Gpu,
+        }
+    }
+
     /// What this is on this machine: `Auto` becomes the GPU where one can be used, and otherwise
     /// the CPU, with the reason.
     pub fn resolve(self) -> (Self, Option<cuda::CudaError>) {
@@ -189,9 +236,22 @@ impl DeviceKind {
 /// # Errors
 /// [`Error::Unavailable`] or [`Error::Cuda`] if the device cannot be used here.
 pub fn open(kind: DeviceKind, threads: usize) -> Result<Box<dyn Device>> {
+    open_within(kind, threads, None)
+}
+
+/// As [`open`], with at most `limit` bytes of its memory to use: the size of the virtual GPU, and
+/// of any other device a part.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_within(
+    kind: DeviceKind,
+    threads: usize,
+    limit: Option<u64>,
+) -> Result<Box<dyn Device>> {
     match kind.resolve().0 {
-        DeviceKind::Auto | DeviceKind::Cpu => Ok(Box::new(Cpu::new(threads)?)),
-        DeviceKind::Cuda => Ok(Box::new(Gpu::cuda()?)),
-        DeviceKind::Vm => Ok(Box::new(Gpu::virtual_gpu(threads))),
+        DeviceKind::Auto | DeviceKind::Cpu => Ok(Box::new(Cpu::new(threads)?.within(limit))),
+        DeviceKind::Cuda => Ok(Box::new(Gpu::cuda()?.within(limit))),
+        DeviceKind::Vm => Ok(Box::new(Gpu::new(Vm::of_size(threads, limit)).within(limit))),
     }
 }

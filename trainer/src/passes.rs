@@ -1,6 +1,6 @@
 //! The recorded programs of a configuration and the memory they share.
 
-use ltm_autograd::{Program, Result};
+use ltm_autograd::{Program, Result, Segment};
 use ltm_engine::{Buffer, DType, Device};
 
 use crate::config::Config;
@@ -155,8 +155,31 @@ impl PassPlan {
 }
 
 impl Passes {
+    /// Runs every program once on a device that rehearses.
+    ///
+    /// # Errors
+    /// What an operation finds wrong with its arguments, or no memory left.
+    pub fn rehearse(&self, device: &mut dyn Device) -> Result<()> {
+        let training = self
+            .training
+            .iter()
+            .flat_map(|t| t.fast_with_weights.iter().map(|(program, _)| program).chain([&t.slow]));
+        for program in [&self.prefix, &self.fast, &self.score].into_iter().chain(training) {
+            program.run(Segment::All, device)?;
+        }
+        Ok(())
+    }
+
+    /// Arenas of the prefix, and of all other passes.
+    pub fn arenas(&self) -> &[Buffer; 2] {
+        &self.arenas
+    }
+
     /// Bytes of the arenas.
     pub fn arena_bytes(&self) -> usize {
         self.arenas.iter().map(Buffer::byte_len).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,10 @@ use crate::decoder_update::{Clip, DecoderUpdate};
 use crate::graphs::Part;
 use crate::model::{BatchShape, Parameters};
 use crate::passes::{PassPlan, Passes, Purpose};
-use crate::posterior::{Draw, FastTrace, WeightGradients, draw_start, infer};
+use crate::plan::{Fit, Room};
+use crate::posterior::{
+    Draw, FastTrace, WeightGradients, begin, draw_start, fast_step, finish, infer,
+};
 use crate::schedule::{TrajectorySteps, fast_peak, slow_lr};
 use crate::workspace::{Workspace, trace_len};
 use crate::{Error, Result};
@@ -58,11 +61,16 @@ pub struct IterationReport {
 }
 
 impl Trainer {
-    /// Allocates everything; weights are zero until they are initialised or loaded.
+    /// Allocates everything; weights are zero until they are initialised or loaded. On a GPU
+    /// nothing is allocated later, and every kernel is loaded. An automatic `train.micro_batch`
+    /// is replaced by what was chosen.
     ///
     /// # Errors
-    /// If the device has no memory left.
-    pub fn new(mut device: Box<dyn Device>, config: Config) -> Result<Self> {
+    /// [`crate::plan::PlanError::DoesNotFit`] before anything is allocated, if the device has too
+    /// little memory; or settings that it does not compute with.
+    pub fn new(mut device: Box<dyn Device>, mut config: Config) -> Result<Self> {
+        let fit = Fit::of(&config, Room::of(device.as_ref()))?;
+        config.train.micro_batch = fit.micro_batch;
         let shape = BatchShape { batch: config.micro_batch(), seq: config.seq_len() };
         let storage = config.storage();
         let plan = PassPlan::record(&config, shape, Purpose::Training)?;
@@ -74,7 +82,28 @@ impl Trainer {
         let micro_batches = config.train.batch / shape.batch.max(1);
         let traces = micro_batches.max(1) * trace_len(steps, shape.batch);
         let traces = device.alloc(DType::F64, traces)?;
-        Ok(Self { device, config, parameters, workspace, passes, update, traces })
+        let mut trainer = Self { device, config, parameters, workspace, passes, update, traces };
+        trainer.device.reserve(&fit.memory.scratch_blocks)?;
+        if trainer.device.rehearse(true) {
+            let rehearsed = trainer.rehearse();
+            trainer.device.rehearse(false);
+            rehearsed?;
+        }
+        Ok(trainer)
+    }
+
+    /// What an iteration does, on a device that rehearses.
+    fn rehearse(&mut self) -> Result<()> {
+        let Self { device, config, parameters, workspace, passes, update, .. } = self;
+        let device = device.as_mut();
+        passes.rehearse(device)?;
+        let draw = Draw { seed: 0, iteration: 0, first_sample: 0, site_offset: 0 };
+        draw_start(device, workspace, &config.posterior, draw)?;
+        begin(device, passes, workspace)?;
+        fast_step(device, passes, workspace, false)?;
+        finish(device, workspace)?;
+        update.measure(device, parameters, &config.slow)?;
+        update.apply(device, parameters)
     }
 
     /// Forgets the gradient of the last iteration.

@@ -181,6 +181,31 @@ impl Workspace {
         Ok(FastTrace::new(&numbers, batch))
     }
 
+    /// Every buffer of the device that this holds.
+    pub fn buffers(&self) -> impl Iterator<Item = &Buffer> {
+        let gradients =
+            self.prefix_gradients.iter().flat_map(|(stream, queries)| [stream, queries]);
+        [
+            &self.mu,
+            &self.logvar,
+            &self.eps,
+            &self.mu_moments,
+            &self.logvar_moments,
+            &self.kl,
+            &self.z,
+            &self.d_z,
+            &self.token_nll,
+            &self.logsumexp,
+            &self.tokens,
+            &self.targets,
+            &self.order,
+            &self.prefix_stream,
+            &self.prefix_queries,
+        ]
+        .into_iter()
+        .chain(gradients)
+    }
+
     /// The buffer behind a slot of a recorded program.
     pub fn slot(&self, slot: Slot) -> Option<Buffer> {
         let gradients = self.prefix_gradients.as_ref();

@@ -1,7 +1,9 @@
 //! Memory and copies of a GPU.
 
 use super::{Driver, Gpu, memory, pointer};
-use crate::{Buffer, DType, Device, DeviceId, Error, Graph, Result};
+use crate::{
+    Buffer, DType, Device, DeviceId, Error, Graph, Kept, MemoryInfo, MemoryUse, Processor, Result,
+};
 
 impl<D: Driver> Device for Gpu<D> {
     fn id(&self) -> DeviceId {
@@ -13,9 +15,7 @@ impl<D: Driver> Device for Gpu<D> {
     }
 
     fn alloc(&mut self, dtype: DType, len: usize) -> Result<Buffer> {
-        let buffer = memory::alloc(&mut self.driver, self.id, dtype, len)?;
-        self.driver.zero(buffer.address() as u64, buffer.byte_len())?;
-        Ok(buffer)
+        memory::alloc_zeroed(&mut self.driver, self.id, dtype, len)
     }
 
     fn stores(&self, storage: DType) -> bool {
@@ -43,11 +43,19 @@ impl<D: Driver> Device for Gpu<D> {
             return Err(Error::Overlap { op: "copy" });
         }
         let [source, target] = [from, to].map(|buffer| pointer(self.id, "copy", buffer));
-        self.driver.copy(source?, target?, from.byte_len())
+        let (source, target) = (source?, target?);
+        match self.rehearsing {
+            true => Ok(()),
+            false => self.driver.copy(source, target, from.byte_len()),
+        }
     }
 
     fn zero(&mut self, buffer: &Buffer) -> Result<()> {
-        self.driver.zero(pointer(self.id, "zero", buffer)?, buffer.byte_len())
+        let at = pointer(self.id, "zero", buffer)?;
+        match self.rehearsing {
+            true => Ok(()),
+            false => self.driver.zero(at, buffer.byte_len()),
+        }
     }
 
     fn synchronize(&mut self) -> Result<()> {
@@ -72,6 +80,35 @@ impl<D: Driver> Device for Gpu<D> {
         }
         self.driver.replay(&graph.recording)?;
         self.expect_faults();
+        Ok(())
+    }
+
+    fn processor(&self) -> Processor {
+        Processor::Gpu
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        let memory = self.driver.memory()?;
+        Some(self.limit.map_or(memory, |limit| memory.limited(limit)))
+    }
+
+    fn usage(&self) -> Option<MemoryUse> {
+        self.driver.usage()
+    }
+
+    fn rehearse(&mut self, on: bool) -> bool {
+        self.rehearsing = on;
+        true
+    }
+
+    fn kept(&self) -> Kept {
+        Kept { scratch: self.scratch.bytes(), tables: self.ropes.bytes() }
+    }
+
+    fn reserve(&mut self, scratch: &[usize]) -> Result<()> {
+        for (slot, &bytes) in scratch.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
+            self.scratch(slot, bytes)?;
+        }
         Ok(())
     }
 }

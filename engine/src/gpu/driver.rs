@@ -2,9 +2,9 @@
 
 use std::any::Any;
 
-use ltm_ptx::Launch;
+use ltm_ptx::{EntryPoint, Launch};
 
-use crate::{Error, Result};
+use crate::{Error, MemoryInfo, MemoryUse, Result};
 
 /// Gives a block of device memory back: called once, with its address and its bytes, on any
 /// thread.
@@ -26,6 +26,34 @@ pub trait Driver: 'static {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)>;
+
+    /// As [`Driver::alloc`], but every byte is zero.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    fn alloc_zeroed(&mut self, bytes: usize) -> Result<(u64, Release)> {
+        let (address, release) = self.alloc(bytes)?;
+        self.zero(address, bytes)?;
+        Ok((address, release))
+    }
+
+    /// The size of the device, and what of it is free for [`Driver::alloc`]; `None` if nothing
+    /// limits it. Training that needs more is refused before it begins.
+    fn memory(&self) -> Option<MemoryInfo>;
+
+    /// What is allocated; `None` if the driver does not count.
+    fn usage(&self) -> Option<MemoryUse> {
+        None
+    }
+
+    /// Makes a kernel ready, so that its first launch has nothing left to load.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`] if it cannot be loaded.
+    fn prepare(&mut self, entry: &'static EntryPoint) -> Result<()> {
+        let _ = entry;
+        Ok(())
+    }
 
     /// Copies `bytes` of the host to device memory at `to`.
     fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()>;

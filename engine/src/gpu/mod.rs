@@ -12,6 +12,7 @@ mod fault;
 mod gaussian;
 pub mod inspect;
 mod latent_attention;
+mod ledger;
 mod linear;
 mod linear_cross_entropy;
 mod memory;
@@ -36,6 +37,7 @@ use ltm_ptx::{Launch, Storage};
 use crate::{Buffer, DType, DeviceId, Error, Result};
 
 pub use driver::{Driver, Recording, Release};
+pub use ledger::Ledger;
 pub use ropes::Rope;
 pub use vm::{LaunchRecord, Vm};
 
@@ -47,6 +49,10 @@ pub struct Gpu<D: Driver> {
     scratch: scratch::Scratch,
     ends: adamw::Ends,
     faults: fault::Faults,
+    /// Operations take what they need and launch nothing.
+    rehearsing: bool,
+    /// Bytes that may be used, where not all are.
+    limit: Option<u64>,
 }
 
 impl<D: Driver> Gpu<D> {
@@ -61,7 +67,16 @@ impl<D: Driver> Gpu<D> {
             scratch: scratch::Scratch::default(),
             ends: adamw::Ends::default(),
             faults: fault::Faults::default(),
+            rehearsing: false,
+            limit: None,
         }
+    }
+
+    /// The same device with at most `limit` bytes of its memory to use.
+    #[must_use]
+    pub fn within(mut self, limit: Option<u64>) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// The driver, for what it offers beyond [`crate::Device`].
@@ -71,7 +86,10 @@ impl<D: Driver> Gpu<D> {
 
     /// Runs a kernel after all earlier ones.
     fn launch(&mut self, launch: &Launch) -> Result<()> {
-        self.driver.launch(launch)
+        match self.rehearsing {
+            true => self.driver.prepare(launch.entry),
+            false => self.driver.launch(launch),
+        }
     }
 
     /// Address of at least `bytes` of device memory that is kept between calls, one block per

@@ -1,9 +1,9 @@
 //! A driver, and whether it is recording.
 
-use ltm_ptx::Launch;
+use ltm_ptx::{EntryPoint, Launch};
 
 use super::{Driver, Recording, Release};
-use crate::{Error, Result};
+use crate::{Error, MemoryInfo, MemoryUse, Result};
 
 /// A driver that refuses, while it records, whatever a recording cannot hold.
 pub struct Recorder<D> {
@@ -35,6 +35,23 @@ impl<D: Driver> Driver for Recorder<D> {
     fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)> {
         self.outside("alloc")?;
         self.driver.alloc(bytes)
+    }
+
+    fn alloc_zeroed(&mut self, bytes: usize) -> Result<(u64, Release)> {
+        self.outside("alloc")?;
+        self.driver.alloc_zeroed(bytes)
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        self.driver.memory()
+    }
+
+    fn usage(&self) -> Option<MemoryUse> {
+        self.driver.usage()
+    }
+
+    fn prepare(&mut self, entry: &'static EntryPoint) -> Result<()> {
+        self.driver.prepare(entry)
     }
 
     fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()> {

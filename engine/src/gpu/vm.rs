@@ -9,7 +9,7 @@ use ltm_ptx::vm::{Config, Program, VirtualGpu, VmError};
 use ltm_ptx::{EntryPoint, Launch};
 
 use super::{Driver, Gpu, Recording, Release};
-use crate::{Error, Result};
+use crate::{Error, MemoryInfo, MemoryUse, Result};
 
 /// For people.
 const NAME: &str = "vm";
@@ -52,11 +52,18 @@ impl Gpu<Vm> {
     /// A virtual GPU on `threads` threads of the host (0: one per core). Results do not depend
     /// on their number.
     pub fn virtual_gpu(threads: usize) -> Self {
-        Self::new(Vm::new(Config { threads, ..Config::default() }))
+        Self::new(Vm::of_size(threads, None))
     }
 }
 
 impl Vm {
+    /// A virtual GPU on `threads` threads of the host with `memory` bytes, 16 GiB if it is not
+    /// said.
+    pub fn of_size(threads: usize, memory: Option<u64>) -> Self {
+        let plain = Config::default();
+        Self::new(Config { threads, memory: memory.unwrap_or(plain.memory), ..plain })
+    }
+
     /// A virtual GPU with nothing in its memory.
     pub fn new(config: Config) -> Self {
         Self {
@@ -85,6 +92,23 @@ impl Vm {
     /// The launches since the last call, oldest first; at most the last 16,384.
     pub fn take_launches(&mut self) -> Vec<LaunchRecord> {
         std::mem::take(&mut self.launches).into()
+    }
+}
+
+impl Vm {
+    fn block(
+        &self,
+        bytes: usize,
+        alloc: impl FnOnce(&VirtualGpu, usize) -> std::result::Result<u64, VmError>,
+    ) -> Result<(u64, Release)> {
+        // Nothing is an address too, so that every block has one of its own.
+        let address = alloc(&self.gpu, bytes.max(1)).map_err(|e| refused("alloc", e))?;
+        let gpu = self.gpu.clone();
+        let release = move |address: usize, _: usize| {
+            // Called once per block, by the last handle on it: there is nobody left to tell.
+            let _ = gpu.free(address as u64);
+        };
+        Ok((address, Box::new(release)))
     }
 }
 
@@ -129,14 +153,24 @@ impl Driver for Vm {
     }
 
     fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)> {
-        // Nothing is an address too, so that every block has one of its own.
-        let address = self.gpu.alloc(bytes.max(1)).map_err(|e| refused("alloc", e))?;
-        let gpu = self.gpu.clone();
-        let release = move |address: usize, _: usize| {
-            // Called once per block, by the last handle on it: there is nobody left to tell.
-            let _ = gpu.free(address as u64);
-        };
-        Ok((address, Box::new(release)))
+        self.block(bytes, VirtualGpu::alloc)
+    }
+
+    fn alloc_zeroed(&mut self, bytes: usize) -> Result<(u64, Release)> {
+        self.block(bytes, VirtualGpu::alloc_zeroed)
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        let total = self.gpu.config().memory;
+        Some(MemoryInfo { total, free: total.saturating_sub(self.gpu.usage().used) })
+    }
+
+    fn usage(&self) -> Option<MemoryUse> {
+        Some(self.gpu.usage())
+    }
+
+    fn prepare(&mut self, entry: &'static EntryPoint) -> Result<()> {
+        program(&mut self.programs, &self.gpu, entry).map(|_| ())
     }
 
     fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()> {

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use ltm_engine::Result;
 use ltm_engine::gpu::{Driver, Gpu, Release, Vm};
+use ltm_engine::{MemoryInfo, Result};
 use ltm_ptx::Launch;
 use ltm_ptx::vm::Config;
 
@@ -93,6 +93,10 @@ impl Driver for Recorder {
             release(address, bytes);
         };
         Ok((address, Box::new(release)))
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        self.vm.memory()
     }
 
     fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()> {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::{Outcome, ltm, virtual_libcuda};
 
 /// Settings of a model that an iteration of takes milliseconds; three iterations.
-const MICRO: &str = "suites/micro.toml";
+pub const MICRO: &str = "suites/micro.toml";
 /// Documents of the corpus.
 const DOCUMENTS: usize = 40;
 /// Files that a command may change in a directory that it then refuses to work in.

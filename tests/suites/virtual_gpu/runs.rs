@@ -92,7 +92,7 @@ impl Place {
         let out = self.path(run);
         let resume = out.is_dir();
         let data = shards().join("shards");
-        let options = RunOptions { data, out, config, resume, device, threads: 2 };
+        let options = RunOptions { data, out, config, resume, device, threads: 2, memory: None };
         run::train(&options, &mut Silent, &AtomicBool::new(false)).unwrap();
         let metrics = metrics::read(&RunPaths::new(self.path(run)).metrics()).unwrap();
         assert_eq!(metrics.len() as u64, iterations);

@@ -77,6 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         resume: false,
         device: args.device.kind(),
         threads: args.device.threads,
+        memory: args.device.memory,
     };
     let mut watch = Watch::new();
     let outcome = run::train(&options, &mut watch, &stop);

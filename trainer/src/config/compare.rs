@@ -5,7 +5,9 @@ use serde_json::Value;
 use super::{Config, FirstLr, Ramp, TrajectorySamples};
 
 /// Keys that leave the weights' trajectory as it was.
-const FREE_ON_RESUME: [&str; 7] = [
+const FREE_ON_RESUME: [&str; 8] = [
+    // Beyond rounding: a run may be continued where less memory is.
+    "train.micro_batch",
     "train.iterations",
     "train.checkpoint_every",
     "train.keep_checkpoints",
@@ -42,7 +44,6 @@ impl Config {
             true => FirstLr::Zero,
             false => FirstLr::Step,
         };
-        resolved.train.micro_batch = self.micro_batch();
         resolved.train.seq_len = self.seq_len();
         resolved
     }

@@ -24,6 +24,9 @@ pub struct Clip {
 }
 
 impl DecoderUpdate {
+    /// What [`DecoderUpdate::new`] allocates.
+    pub const BYTES: usize = 2 * size_of::<f64>();
+
     /// An optimiser for these parameters.
     ///
     /// # Errors

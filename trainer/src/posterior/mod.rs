@@ -153,11 +153,18 @@ pub fn infer(
         let body = |device: &mut dyn Device| fast_step(device, passes, workspace, with_weights);
         graphs.run(device, part, body)?;
     }
-    device.gaussian_kl(&GaussianKl {
+    finish(device, workspace)
+}
+
+/// Computes the KL of the present posterior.
+///
+/// # Errors
+/// If the device fails.
+pub fn finish(device: &mut dyn Device, workspace: &Workspace) -> Result<()> {
+    Ok(device.gaussian_kl(&GaussianKl {
         mu: &workspace.mu,
         logvar: &workspace.logvar,
         kl: &workspace.kl,
         shape: workspace.gaussian,
-    })?;
-    Ok(())
+    })?)
 }

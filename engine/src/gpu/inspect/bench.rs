@@ -1,6 +1,6 @@
 //! Arguments for a measurement, counted as they are made.
 
-use super::unrun::Noting;
+use super::noting::Noting;
 use super::{Measured, SHAPE, Shape};
 use crate::gpu::Gpu;
 use crate::ops::AdamWStep;

@@ -1,7 +1,7 @@
 //! The posterior, the optimiser, random numbers and sampling.
 
 use super::bench::Bench;
-use super::unrun::Noting;
+use super::noting::Noting;
 use crate::ops::*;
 use crate::philox::Stream;
 use crate::{DType, Result};
