@@ -24,7 +24,7 @@ pub fn gpu_kind() -> DeviceKind {
 /// The GPU under test.
 pub enum TestGpu {
     /// The virtual one, which counts.
-    Virtual(Gpu<Vm>),
+    Virtual(Box<Gpu<Vm>>),
     /// One of another driver.
     Other(Box<dyn Device>),
 }
@@ -36,7 +36,7 @@ impl TestGpu {
     /// If it cannot be opened.
     pub fn open(threads: usize) -> Self {
         match gpu_kind() {
-            DeviceKind::Vm => Self::Virtual(crate::virtual_gpu(threads)),
+            DeviceKind::Vm => Self::Virtual(Box::new(crate::virtual_gpu(threads))),
             kind => Self::Other(ltm_engine::open(kind, threads).expect("the device opens")),
         }
     }
@@ -44,7 +44,7 @@ impl TestGpu {
     /// The device.
     pub fn device(&mut self) -> &mut dyn Device {
         match self {
-            Self::Virtual(gpu) => gpu,
+            Self::Virtual(gpu) => gpu.as_mut(),
             Self::Other(device) => device.as_mut(),
         }
     }
@@ -52,7 +52,7 @@ impl TestGpu {
     /// The device as one of any kind.
     pub fn into_device(self) -> Box<dyn Device> {
         match self {
-            Self::Virtual(gpu) => Box::new(gpu),
+            Self::Virtual(gpu) => gpu,
             Self::Other(device) => device,
         }
     }
