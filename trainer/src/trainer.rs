@@ -79,9 +79,7 @@ impl Trainer {
         let workspace = Workspace::new(device.as_mut(), &config.model, shape, kind, steps)?;
         let passes = plan.allocate(device.as_mut(), &parameters, &workspace)?;
         let update = DecoderUpdate::new(device.as_mut(), &parameters)?;
-        let micro_batches = config.train.batch / shape.batch.max(1);
-        let traces = micro_batches.max(1) * trace_len(steps, shape.batch);
-        let traces = device.alloc(DType::F64, traces)?;
+        let traces = device.alloc(DType::F64, traces_len(&config, shape))?;
         let mut trainer = Self { device, config, parameters, workspace, passes, update, traces };
         trainer.device.reserve(&fit.memory.scratch_blocks)?;
         if trainer.device.rehearse(true) {
@@ -239,6 +237,12 @@ impl Trainer {
         let kept = self.traces.slice(index * len..(index + 1) * len)?;
         Ok(self.device.copy(&self.workspace.trace.slice(0..len)?, &kept)?)
     }
+}
+
+/// Numbers in the traces of all micro-batches of an iteration.
+pub(crate) fn traces_len(config: &Config, shape: BatchShape) -> usize {
+    let micro_batches = (config.train.batch / shape.batch.max(1)).max(1);
+    micro_batches * trace_len(config.fast.steps, shape.batch)
 }
 
 /// Sums over the sequences of a batch, nats.

@@ -25,7 +25,7 @@ pub struct Clip {
 
 impl DecoderUpdate {
     /// What [`DecoderUpdate::new`] allocates.
-    pub const BYTES: usize = 2 * size_of::<f64>();
+    pub const BYTES: usize = 2 * size_of::<f64>() + ADAMW_CONSTANTS * size_of::<f32>();
 
     /// An optimiser for these parameters.
     ///

@@ -10,6 +10,7 @@ use crate::config::{Config, Dtype};
 use crate::decoder_update::DecoderUpdate;
 use crate::model::{BatchShape, latent_shape};
 use crate::passes::{PassPlan, Purpose};
+use crate::trainer::traces_len;
 use crate::workspace::Workspace;
 
 /// Bytes of training. On a GPU each is what the device allocates, in whole blocks of 256 bytes.
@@ -33,7 +34,7 @@ pub struct Memory {
     pub scratch: usize,
     /// Tables of angles of a GPU.
     pub tables: usize,
-    /// The few numbers that are kept beside all that.
+    /// The traces of all micro-batches, and the few numbers that are kept beside all that.
     pub words: usize,
     /// The sum of the above, which is what the trainer allocates on its device.
     pub allocated: usize,
@@ -108,7 +109,7 @@ impl Memory {
             ),
             prefix_arena: passes.prefix_arena_bytes(),
             suffix_arena: passes.suffix_arena_bytes(),
-            words: DecoderUpdate::BYTES,
+            words: DecoderUpdate::BYTES + size_of::<f64>() * traces_len(config, shape),
             cpu_scratch,
             ..Self::default()
         };
