@@ -1,6 +1,8 @@
 //! A PTX module, decoded.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ast::{Function, Parameter};
 use super::inst::{Inst, Slot};
@@ -21,6 +23,15 @@ impl Program {
     /// Names of the entry points, in the order of the text.
     pub fn entries(&self) -> Vec<String> {
         self.kernels.iter().map(|kernel| kernel.name.clone()).collect()
+    }
+
+    /// Lines of the text with an instruction of `entry` that some warp came to, whether or not
+    /// its guard held. Empty unless the device traces ([`Config::trace`](super::Config)).
+    pub fn issued(&self, entry: &str) -> BTreeSet<u32> {
+        let kernel = self.kernels.iter().find(|kernel| kernel.name == entry);
+        let Some(kernel) = kernel else { return BTreeSet::new() };
+        let issued = kernel.function.body.iter().zip(&kernel.issued);
+        issued.filter(|(_, is)| is.load(Ordering::Relaxed)).map(|(inst, _)| inst.line).collect()
     }
 
     /// A line of the text, trimmed.
@@ -45,6 +56,8 @@ pub(super) struct Kernel {
     pub(super) required_threads: Option<[u32; 3]>,
     pub(super) maximum_threads: Option<[u32; 3]>,
     pub(super) code: Vec<Inst>,
+    /// Which instructions a warp came to, on a device that traces; empty elsewhere.
+    pub(super) issued: Vec<AtomicBool>,
     /// The parsed form, instruction by instruction.
     pub(super) function: Function,
     /// Slot of each declared register.

@@ -13,5 +13,5 @@ mod trial;
 pub use mutant::{Kind, Mutant};
 pub use mutate::{isolate, mutants};
 pub use recorder::Recording;
-pub use replay::{Outcome, Texts, replay};
+pub use replay::{Issued, Outcome, Texts, replay, trace};
 pub use trial::{Verdict, trial};

@@ -1,6 +1,6 @@
 //! Plays recordings with one kernel replaced.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use ltm_ptx::launch::module;
 use ltm_ptx::vm::fault::FaultKind;
@@ -54,6 +54,25 @@ impl Texts {
     }
 }
 
+/// Lines of the text of each entry point that some warp came to.
+pub type Issued = HashMap<&'static str, BTreeSet<u32>>;
+
+/// Plays a recording as it was, and says which instructions it issues.
+///
+/// # Errors
+/// A recording that does not replay to the same results.
+pub fn trace(recording: &Recording, texts: &Texts) -> Result<Issued, String> {
+    let mut programs = HashMap::new();
+    match play(recording, texts, ("", ""), true, &mut programs)? {
+        // Else a replay that differs by itself would call everything caught.
+        Outcome::Survived => {
+            let issued = programs.iter().map(|(&name, program)| (name, program.issued(name)));
+            Ok(issued.collect())
+        }
+        other => Err(format!("{} is not what was recorded: {other:?}", recording.name)),
+    }
+}
+
 /// Plays a recording with `entry` run from another `text`, and compares what it downloads.
 ///
 /// # Errors
@@ -64,11 +83,20 @@ pub fn replay(
     entry: &str,
     text: &str,
 ) -> Result<Outcome, String> {
+    play(recording, texts, (entry, text), false, &mut HashMap::new())
+}
+
+fn play(
+    recording: &Recording,
+    texts: &Texts,
+    (entry, text): (&str, &str),
+    trace: bool,
+    programs: &mut HashMap<&'static str, Program>,
+) -> Result<Outcome, String> {
     let words = |error: VmError| error.to_string();
-    // A mutant that runs ten times as long as the whole recording runs forever.
-    let budget = 10 * recording.instructions + 1000;
-    let gpu = VirtualGpu::new(Config { threads: 1, budget, ..Config::default() });
-    let mut programs: HashMap<&str, Program> = HashMap::new();
+    // A block of a mutant that runs twice as long as the whole recording runs forever.
+    let budget = 2 * recording.instructions + 1000;
+    let gpu = VirtualGpu::new(Config { threads: 1, budget, trace, ..Config::default() });
     for event in &recording.events {
         match event {
             Event::Alloc { bytes, address } => {

@@ -16,10 +16,23 @@ const KERNELS: usize = 12;
 #[test]
 fn errors_in_kernels_show() {
     let mut verdicts = Vec::new();
+    let only = std::env::var("LTM_MUTATE").ok();
     for (operation, calls) in calls::OPERATIONS {
+        if only.as_ref().is_some_and(|only| !only.split(',').any(|name| name == operation)) {
+            continue;
+        }
+        let begin = std::time::Instant::now();
         let recordings = calls().unwrap_or_else(|error| panic!("{operation}: {error}"));
         let tried = trial(&recordings).unwrap_or_else(|error| panic!("{operation}: {error}"));
         verdicts.extend(tried);
+        eprintln!("{operation} {:.1} s", begin.elapsed().as_secs_f64());
+    }
+    if let Ok(path) = std::env::var("LTM_DUMP") {
+        let mut text = String::new();
+        for v in verdicts.iter().filter(|v| v.outcome == Outcome::Survived) {
+            text.push_str(&format!("{} {} {}\n", if v.calls == 0 { "U" } else { "R" }, v.kernel, v.mutant));
+        }
+        std::fs::write(path, text).unwrap();
     }
     let table = table(&verdicts);
     println!("{table}");

@@ -1,5 +1,7 @@
 //! The loop that runs a warp.
 
+use std::sync::atomic::Ordering;
+
 use super::block::{Arrival, Block};
 use super::compare::{combine, compare, logic};
 use super::convert::{convert, convert_pair, convert_tf32};
@@ -34,6 +36,9 @@ impl Block<'_> {
             while let Some(inst) = code.get(pc as usize) {
                 let mask = guarded(&warp.registers, inst, path.mask);
                 self.count(warp, inst, pc, mask)?;
+                if let Some(issued) = self.shape.kernel.issued.get(pc as usize) {
+                    issued.store(true, Ordering::Relaxed);
+                }
                 if let Some(wraps) = &mut self.wraps {
                     wraps.before(self.shape.kernel, warp, pc, mask);
                 }
