@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use ltm_engine::Result;
 use ltm_engine::gpu::{Driver, Gpu, Release, Vm};
 use ltm_ptx::Launch;
+use ltm_ptx::launch::{Arg, EntryPoint};
 use ltm_ptx::vm::Config;
 
-use crate::{Case, Format, Layout, run};
+use crate::{Case, Data, Format, Layout, run};
 
 /// One request to a driver, with what it answered.
 #[derive(Clone, Debug)]
@@ -48,14 +49,61 @@ impl Recording {
         format: Format,
         layout: Layout,
     ) -> std::result::Result<Self, String> {
-        let events = Arc::default();
-        let vm = Vm::new(Config { threads: 1, ..Config::default() });
-        let mut gpu = Gpu::new(Recorder { vm, events: Arc::clone(&events) });
-        run(case, &case.args(format), &mut gpu, layout)?;
-        let launches = gpu.driver().vm.take_launches();
+        let name = format!("{case} in {format}, {layout:?}");
+        let (recorder, events) = Recorder::new();
+        let mut gpu = Gpu::new(recorder);
+        run(case, &case.args(format), &mut gpu, layout)
+            .map_err(|error| format!("{name}: {error}"))?;
+        Ok(Self::of(name, &mut gpu.driver().vm, &events))
+    }
+
+    /// Runs a call that the device must turn down.
+    ///
+    /// # Errors
+    /// A call that is not turned down.
+    pub fn refused(case: &dyn Case, format: Format) -> std::result::Result<Self, String> {
+        let name = format!("{case} in {format}, refused");
+        let (recorder, events) = Recorder::new();
+        let mut gpu = Gpu::new(recorder);
+        match run(case, &case.args(format), &mut gpu, Layout::WHOLE) {
+            Err(_) => Ok(Self::of(name, &mut gpu.driver().vm, &events)),
+            Ok(_) => Err(format!("{name}: it was not")),
+        }
+    }
+
+    /// Launches one kernel on `buffers`, then downloads them. `arguments` gets their addresses.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn launch(
+        entry: &'static EntryPoint,
+        grid: [u32; 3],
+        block: [u32; 3],
+        buffers: &[Data],
+        arguments: &dyn Fn(&[u64]) -> Vec<Arg>,
+    ) -> std::result::Result<Self, String> {
+        let name = format!("{} on {grid:?} blocks of {block:?}", entry.name);
+        let fail = |error: ltm_engine::Error| format!("{name}: {error}");
+        let (mut driver, events) = Recorder::new();
+        let mut held = Vec::new();
+        for buffer in buffers {
+            let bytes = buffer.bytes();
+            held.push(driver.alloc(bytes.len()).map_err(fail)?);
+            driver.upload(held[held.len() - 1].0, &bytes).map_err(fail)?;
+        }
+        let addresses: Vec<u64> = held.iter().map(|(address, _)| *address).collect();
+        let args = arguments(&addresses);
+        driver.launch(&Launch { entry, grid, block, shared_bytes: 0, args }).map_err(fail)?;
+        for (address, buffer) in addresses.iter().zip(buffers) {
+            driver.download(*address, &mut vec![0; buffer.bytes().len()]).map_err(fail)?;
+        }
+        Ok(Self::of(name, &mut driver.vm, &events))
+    }
+
+    fn of(name: String, vm: &mut Vm, events: &Log) -> Self {
+        let launches = vm.take_launches();
         let instructions = launches.iter().map(|launch| launch.counters.warp_instructions).sum();
-        let events = std::mem::take(&mut *lock(&events));
-        Ok(Self { name: format!("{case} in {format}, {layout:?}"), events, instructions })
+        Self { name, events: std::mem::take(&mut *lock(events)), instructions }
     }
 
     /// The launches, in order.
@@ -77,6 +125,14 @@ fn lock(log: &Log) -> std::sync::MutexGuard<'_, Vec<Event>> {
 struct Recorder {
     vm: Vm,
     events: Log,
+}
+
+impl Recorder {
+    fn new() -> (Self, Log) {
+        let events = Log::default();
+        let vm = Vm::new(Config { threads: 1, ..Config::default() });
+        (Self { vm, events: Arc::clone(&events) }, events)
+    }
 }
 
 impl Driver for Recorder {

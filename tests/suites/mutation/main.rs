@@ -1,6 +1,7 @@
 //! Errors put into kernels on purpose must show: by a check of the virtual GPU, or by a result.
 
 mod calls;
+mod changed;
 mod survivors;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,12 @@ fn errors_in_kernels_show() {
     if let Ok(path) = std::env::var("LTM_DUMP") {
         let mut text = String::new();
         for v in verdicts.iter().filter(|v| v.outcome == Outcome::Survived) {
-            text.push_str(&format!("{} {} {}\n", if v.calls == 0 { "U" } else { "R" }, v.kernel, v.mutant));
+            text.push_str(&format!(
+                "{} {} {}\n",
+                if v.calls == 0 { "U" } else { "R" },
+                v.kernel,
+                v.mutant
+            ));
         }
         std::fs::write(path, text).unwrap();
     }

@@ -1,0 +1,91 @@
+//! Calls of the two attentions.
+
+use ltm_engine::ops::{LatentAttentionShape, WindowAttentionShape};
+use ltm_tests::Case;
+use ltm_tests::cases::{latent_attention, window_attention, window_attention_decode};
+
+use super::{Calls, LAYOUTS, record, record_each_shifted};
+
+pub fn latent() -> Calls {
+    use latent_attention::{Backward, Forward, Queries};
+    let shape = |batch, seq, head_dim, latents, stride| LatentAttentionShape {
+        batch,
+        seq,
+        heads: 2,
+        head_dim,
+        latents,
+        latent_stride: stride,
+        first_position: 9,
+        theta: 1e4,
+    };
+    let plain = shape(1, 37, 16, 5, Some(43));
+    let bare = shape(2, 20, 16, 18, None);
+    let mut recordings = record_each_shifted(&[
+        &Forward { shape: plain },
+        &Forward { shape: bare },
+        &Backward { shape: plain, queries: Queries::Added },
+        &Backward { shape: bare, queries: Queries::Overwritten },
+    ])?;
+    let mut cases: Vec<Box<dyn Case>> = Vec::new();
+    for (shape, queries) in [
+        (shape(1, 65, 16, 40, None), Queries::Overwritten),
+        (shape(1, 130, 16, 8, Some(3)), Queries::Skipped),
+        (shape(1, 64, 16, 64, Some(1)), Queries::Added),
+        (shape(1, 32, 16, 16, Some(7)), Queries::Added),
+        (shape(2, 35, 12, 17, Some(3)), Queries::Added),
+        (shape(1, 66, 10, 33, None), Queries::Overwritten),
+        (shape(1, 257, 4, 3, Some(5)), Queries::Skipped),
+    ] {
+        cases.push(Box::new(Forward { shape }));
+        cases.push(Box::new(Backward { shape, queries }));
+    }
+    // Enough chunks for every turn of the loop that adds them, which is unrolled by four.
+    cases.push(Box::new(Backward {
+        shape: LatentAttentionShape { heads: 1, ..shape(1, 1540, 4, 1, Some(2)) },
+        queries: Queries::Skipped,
+    }));
+    let cases: Vec<&dyn Case> = cases.iter().map(|case| &**case).collect();
+    recordings.extend(record(&cases, &LAYOUTS)?);
+    Ok(recordings)
+}
+
+pub fn window() -> Calls {
+    use window_attention::{Backward, Forward};
+    use window_attention_decode::Decode;
+    let shape = |batch, seq, head_dim, window| WindowAttentionShape {
+        batch,
+        seq,
+        heads: 2,
+        head_dim,
+        window,
+        theta: 1e4,
+    };
+    let mut cases: Vec<Box<dyn Case>> = Vec::new();
+    for shape in [
+        shape(1, 65, 16, 64),
+        shape(1, 130, 16, 33),
+        shape(1, 64, 16, 32),
+        shape(2, 20, 16, 1),
+        shape(1, 96, 16, 200),
+        shape(2, 35, 12, 7),
+        shape(1, 66, 10, 20),
+        shape(1, 70, 4, 65),
+    ] {
+        cases.push(Box::new(Forward { shape }));
+        cases.push(Box::new(Backward { shape }));
+    }
+    for head_dim in [16, 12, 10, 4] {
+        for (window, position) in [(7, 3), (64, 200), (33, 33), (32, 31), (70, 64), (1, 0)] {
+            cases.push(Box::new(Decode { shape: shape(2, 1, head_dim, window), position }));
+        }
+    }
+    let cases: Vec<&dyn Case> = cases.iter().map(|case| &**case).collect();
+    let mut recordings = record(&cases, &LAYOUTS)?;
+    let plain = shape(1, 37, 16, 7);
+    recordings.extend(record_each_shifted(&[
+        &Forward { shape: plain },
+        &Backward { shape: plain },
+        &Decode { shape: shape(2, 1, 16, 40), position: 50 },
+    ])?);
+    Ok(recordings)
+}
