@@ -1,7 +1,7 @@
 //! The virtual GPU as a host sees it: memory, programs, launches.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 
 use super::access::Site;
 use super::ast::{Module, Space};
@@ -135,7 +135,7 @@ impl VirtualGpu {
         for function in &module.functions {
             let mut kernel = decode(&module, function, &outside, &|line| program.line(line))?;
             if self.config.trace {
-                kernel.issued = kernel.code.iter().map(|_| AtomicBool::new(false)).collect();
+                kernel.issued = kernel.code.iter().map(|_| AtomicU8::new(0)).collect();
             }
             program.kernels.push(kernel);
         }

@@ -1,8 +1,8 @@
 //! A PTX module, decoded.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::ast::{Function, Parameter};
 use super::inst::{Inst, Slot};
@@ -26,12 +26,20 @@ impl Program {
     }
 
     /// Lines of the text with an instruction of `entry` that some warp came to, whether or not
-    /// its guard held. Empty unless the device traces ([`Config::trace`](super::Config)).
-    pub fn issued(&self, entry: &str) -> BTreeSet<u32> {
+    /// its guard held; and whether it is a comparison that a lane made of two equal values. Empty
+    /// unless the device traces ([`Config::trace`](super::Config)).
+    pub fn issued(&self, entry: &str) -> BTreeMap<u32, bool> {
+        let mut lines = BTreeMap::new();
         let kernel = self.kernels.iter().find(|kernel| kernel.name == entry);
-        let Some(kernel) = kernel else { return BTreeSet::new() };
-        let issued = kernel.function.body.iter().zip(&kernel.issued);
-        issued.filter(|(_, is)| is.load(Ordering::Relaxed)).map(|(inst, _)| inst.line).collect()
+        for kernel in kernel {
+            for (inst, marks) in kernel.function.body.iter().zip(&kernel.issued) {
+                let marks = marks.load(Ordering::Relaxed);
+                if marks & ISSUED != 0 {
+                    *lines.entry(inst.line).or_default() |= marks & EQUAL != 0;
+                }
+            }
+        }
+        lines
     }
 
     /// A line of the text, trimmed.
@@ -48,6 +56,11 @@ impl Program {
     }
 }
 
+/// Mark of an instruction that was issued.
+pub(super) const ISSUED: u8 = 1;
+/// Mark of a comparison of equal values.
+pub(super) const EQUAL: u8 = 2;
+
 /// A decoded entry point.
 #[derive(Debug)]
 pub(super) struct Kernel {
@@ -56,8 +69,8 @@ pub(super) struct Kernel {
     pub(super) required_threads: Option<[u32; 3]>,
     pub(super) maximum_threads: Option<[u32; 3]>,
     pub(super) code: Vec<Inst>,
-    /// Which instructions a warp came to, on a device that traces; empty elsewhere.
-    pub(super) issued: Vec<AtomicBool>,
+    /// Marks of the instructions, on a device that traces; empty elsewhere.
+    pub(super) issued: Vec<AtomicU8>,
     /// The parsed form, instruction by instruction.
     pub(super) function: Function,
     /// Slot of each declared register.

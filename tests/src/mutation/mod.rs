@@ -14,4 +14,4 @@ pub use mutant::{Kind, Mutant};
 pub use mutate::{isolate, mutants};
 pub use recorder::Recording;
 pub use replay::{Issued, Outcome, Texts, replay, trace};
-pub use trial::{Verdict, trial};
+pub use trial::{Reach, Verdict, trial};

@@ -1,6 +1,6 @@
 //! Plays recordings with one kernel replaced.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use ltm_ptx::launch::module;
 use ltm_ptx::vm::fault::FaultKind;
@@ -54,8 +54,9 @@ impl Texts {
     }
 }
 
-/// Lines of the text of each entry point that some warp came to.
-pub type Issued = HashMap<&'static str, BTreeSet<u32>>;
+/// Lines of the text of each entry point that some warp came to, and whether they compare values
+/// that were equal.
+pub type Issued = HashMap<&'static str, BTreeMap<u32, bool>>;
 
 /// Plays a recording as it was, and says which instructions it issues.
 ///

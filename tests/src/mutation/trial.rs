@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::mutant::Mutant;
+use super::mutant::{Kind, Mutant};
 use super::mutate::mutants;
 use super::recorder::Recording;
 use super::replay::{Issued, Outcome, Texts, replay, trace};
@@ -17,7 +17,16 @@ pub struct Verdict {
     pub mutant: Mutant,
     /// What the first recording that shows it showed.
     pub outcome: Outcome,
-    /// Recordings that came to the instruction and were played.
+    /// How the recordings met it.
+    pub reach: Reach,
+}
+
+/// How recordings met a mutant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// One came to the instruction.
+    pub came: bool,
+    /// How many were played: those for which it makes a difference what the instruction does.
     pub calls: usize,
 }
 
@@ -40,7 +49,7 @@ pub fn trial(recordings: &[Recording]) -> Result<Vec<Verdict>, String> {
         jobs.extend(found.into_iter().map(|mutant| (kernel, mutant)));
     }
     let next = AtomicUsize::new(0);
-    let outcomes = Mutex::new(vec![Ok((Outcome::Survived, 0)); jobs.len()]);
+    let outcomes = Mutex::new(vec![Ok((Outcome::Survived, Reach::default())); jobs.len()]);
     let work = || loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let Some((kernel, mutant)) = jobs.get(at) else { break };
@@ -54,31 +63,33 @@ pub fn trial(recordings: &[Recording]) -> Result<Vec<Verdict>, String> {
     });
     let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     let verdict = |((kernel, mutant), outcome): (_, Result<_, _>)| {
-        let (outcome, calls) = outcome?;
-        Ok(Verdict { kernel, mutant, outcome, calls })
+        let (outcome, reach) = outcome?;
+        Ok(Verdict { kernel, mutant, outcome, reach })
     };
     jobs.into_iter().zip(outcomes).map(verdict).collect()
 }
 
-/// What the first recording shows that shows anything. Those that never come to the instruction
-/// run as they were, and are not played.
+/// What the first recording shows that shows anything. Those that never come to the instruction,
+/// or never to the equal case of a comparison, run as they were, and are not played.
 fn first_sign(
     traced: &[(&Recording, Issued)],
     texts: &Texts,
     kernel: &'static str,
     mutant: &Mutant,
-) -> Result<(Outcome, usize), String> {
+) -> Result<(Outcome, Reach), String> {
     let text = mutant.text(texts.text(kernel));
-    let mut calls = 0;
+    let (mut came, mut calls) = (false, 0);
     for (recording, issued) in traced {
-        if issued.get(kernel).is_some_and(|lines| lines.contains(&mutant.line)) {
+        let equal = issued.get(kernel).and_then(|lines| lines.get(&mutant.line));
+        came |= equal.is_some();
+        if equal.is_some_and(|&equal| equal || mutant.kind != Kind::Compare) {
             calls += 1;
             let outcome = replay(recording, texts, kernel, &text)
                 .map_err(|error| format!("{kernel}, {mutant}, {}: {error}", recording.name))?;
             if outcome != Outcome::Survived {
-                return Ok((outcome, calls));
+                return Ok((outcome, Reach { came, calls }));
             }
         }
     }
-    Ok((Outcome::Survived, calls))
+    Ok((Outcome::Survived, Reach { came, calls }))
 }

@@ -33,7 +33,13 @@ fn errors_in_kernels_show() {
         for v in verdicts.iter().filter(|v| v.outcome == Outcome::Survived) {
             text.push_str(&format!(
                 "{} {} {}\n",
-                if v.calls == 0 { "U" } else { "R" },
+                if !v.reach.came {
+                    "U"
+                } else if v.reach.calls == 0 {
+                    "N"
+                } else {
+                    "R"
+                },
                 v.kernel,
                 v.mutant
             ));

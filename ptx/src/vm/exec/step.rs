@@ -11,7 +11,8 @@ use super::warp::Warp;
 use super::{float, half, integer, matrix, windows};
 use crate::vm::access::WARP;
 use crate::vm::fault::{Fault, FaultKind};
-use crate::vm::inst::{Class, Inst, NONE, NOTHING_LEFT, Op, Vote};
+use crate::vm::inst::{Class, Compare, Inst, NONE, NOTHING_LEFT, Op, Vote};
+use crate::vm::program::{EQUAL, ISSUED};
 
 impl Block<'_> {
     fn found(&self, warp: &Warp, pc: u32, kind: FaultKind, (lane, detail): Misuse) -> Fault {
@@ -36,8 +37,8 @@ impl Block<'_> {
             while let Some(inst) = code.get(pc as usize) {
                 let mask = guarded(&warp.registers, inst, path.mask);
                 self.count(warp, inst, pc, mask)?;
-                if let Some(issued) = self.shape.kernel.issued.get(pc as usize) {
-                    issued.store(true, Ordering::Relaxed);
+                if let Some(marks) = self.shape.kernel.issued.get(pc as usize) {
+                    marks.fetch_or(marks_of(&warp.registers, inst, mask), Ordering::Relaxed);
                 }
                 if let Some(wraps) = &mut self.wraps {
                     wraps.before(self.shape.kernel, warp, pc, mask);
@@ -362,6 +363,14 @@ const NO_PC: u32 = u32::MAX;
 
 /// The lanes for which the guard holds.
 #[inline(always)]
+#[inline(never)]
+fn marks_of(r: &Registers, inst: &Inst, mask: u32) -> u8 {
+    match inst.op {
+        Op::Set { ty, a, b, .. } if compare(r, ty, Compare::Eq, a, b) & mask != 0 => ISSUED | EQUAL,
+        _ => ISSUED,
+    }
+}
+
 fn guarded(r: &Registers, inst: &Inst, active: u32) -> u32 {
     if inst.guard == NONE {
         return active;

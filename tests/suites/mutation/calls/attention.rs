@@ -70,11 +70,15 @@ pub fn window() -> Calls {
         shape(2, 35, 12, 7),
         shape(1, 66, 10, 20),
         shape(1, 70, 4, 65),
+        shape(1, 17, 14, 9),
+        shape(1, 33, 8, 5),
+        shape(1, 18, 6, 4),
+        shape(1, 19, 2, 3),
     ] {
         cases.push(Box::new(Forward { shape }));
         cases.push(Box::new(Backward { shape }));
     }
-    for head_dim in [16, 12, 10, 4] {
+    for head_dim in [16, 14, 12, 10, 8, 6, 4, 2] {
         for (window, position) in [(7, 3), (64, 200), (33, 33), (32, 31), (70, 64), (1, 0)] {
             cases.push(Box::new(Decode { shape: shape(2, 1, head_dim, window), position }));
         }

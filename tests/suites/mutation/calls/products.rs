@@ -40,6 +40,22 @@ pub fn linear() -> Calls {
             &BackwardWeight { shape },
         ])?);
     }
+    // Every place of the last row and the last column in the parts of a tile that a thread or a
+    // warp stores, four at a time and one by one.
+    for extent in 33..=64 {
+        let other = 33 + extent / 8 % 4;
+        let one = |rows, outer| Forward { shape: shape(rows, 8, outer), residual: true };
+        let back = |rows, inner| BackwardInput { shape: shape(rows, inner, 8), accumulate: true };
+        let weight = |inner, outer| BackwardWeight { shape: shape(9, inner, outer) };
+        recordings.extend(record(
+            &[&one(extent, other), &back(extent, other), &weight(other, extent)],
+            &[Layout::WHOLE],
+        )?);
+        let cases: [&dyn Case; 3] = [&one(extent, 40), &back(extent, 40), &weight(40, extent)];
+        for (case, output) in cases.into_iter().zip([3, 2, 2]) {
+            recordings.extend(record(&[case], &[Layout::WHOLE, Layout::shifted_at(output)])?);
+        }
+    }
     for rows in 1..=8 {
         let cases: [&dyn Case; 2] = [
             &Forward { shape: shape(rows, 130, 7), residual: true },
