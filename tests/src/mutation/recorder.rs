@@ -100,6 +100,36 @@ impl Recording {
         Ok(Self::of(name, &mut driver.vm, &events))
     }
 
+    /// The same requests with other launches, and what they answer then.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn altered(&self, change: &dyn Fn(&mut Launch)) -> std::result::Result<Self, String> {
+        let name = format!("{}, altered", self.name);
+        let fail = |error: ltm_engine::Error| format!("{name}: {error}");
+        let (mut driver, events) = Recorder::new();
+        let mut held = Vec::new();
+        for event in &self.events {
+            match event {
+                Event::Alloc { bytes, .. } => held.push(driver.alloc(*bytes).map_err(fail)?),
+                // All memory is held to the end: no address depends on what is freed.
+                Event::Free { .. } => {}
+                Event::Upload { to, bytes } => driver.upload(*to, bytes).map_err(fail)?,
+                Event::Download { from, bytes } => {
+                    driver.download(*from, &mut vec![0; bytes.len()]).map_err(fail)?;
+                }
+                Event::Copy { from, to, bytes } => driver.copy(*from, *to, *bytes).map_err(fail)?,
+                Event::Zero { at, bytes } => driver.zero(*at, *bytes).map_err(fail)?,
+                Event::Launch(launch) => {
+                    let mut launch = launch.clone();
+                    change(&mut launch);
+                    driver.launch(&launch).map_err(fail)?;
+                }
+            }
+        }
+        Ok(Self::of(name.clone(), &mut driver.vm, &events))
+    }
+
     fn of(name: String, vm: &mut Vm, events: &Log) -> Self {
         let launches = vm.take_launches();
         let instructions = launches.iter().map(|launch| launch.counters.warp_instructions).sum();

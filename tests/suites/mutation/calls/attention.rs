@@ -1,8 +1,11 @@
 //! Calls of the two attentions.
 
 use ltm_engine::ops::{LatentAttentionShape, WindowAttentionShape};
+use ltm_ptx::Launch;
+use ltm_ptx::launch::Arg;
 use ltm_tests::Case;
 use ltm_tests::cases::{latent_attention, window_attention, window_attention_decode};
+use ltm_tests::mutation::Recording;
 
 use super::{Calls, LAYOUTS, record, record_each_shifted};
 
@@ -46,7 +49,31 @@ pub fn latent() -> Calls {
     }));
     let cases: Vec<&dyn Case> = cases.iter().map(|case| &**case).collect();
     recordings.extend(record(&cases, &LAYOUTS)?);
+    let some =
+        [&Forward { shape: bare } as &dyn Case, &Backward { shape: bare, queries: Queries::Added }];
+    recordings.extend(unturned(&record(&some, &LAYOUTS)?)?);
     Ok(recordings)
+}
+
+/// Which arguments of a kernel are angles; those of the latents apart, which may be null.
+const ANGLES: [(&str, &[usize]); 7] = [
+    ("window_attention_forward_", &[3, 4]),
+    ("window_attention_backward_query_", &[6, 7]),
+    ("window_attention_backward_key_", &[5, 6]),
+    ("window_attention_decode_", &[]),
+    ("latent_attention_forward_", &[3, 4]),
+    ("latent_attention_backward_d", &[5, 6]),
+    ("latent_attention_backward_reduce_", &[]),
+];
+
+/// Recordings with null for the angles, which leaves the rows as they are.
+fn unturned(recordings: &[Recording]) -> Result<Vec<Recording>, String> {
+    let change = |launch: &mut Launch| {
+        for (_, places) in ANGLES.iter().filter(|(name, _)| launch.entry.name.starts_with(name)) {
+            places.iter().for_each(|&at| launch.args[at] = Arg::Pointer(0));
+        }
+    };
+    recordings.iter().map(|recording| recording.altered(&change)).collect()
 }
 
 pub fn window() -> Calls {
@@ -91,5 +118,7 @@ pub fn window() -> Calls {
         &Backward { shape: plain },
         &Decode { shape: shape(2, 1, 16, 40), position: 50 },
     ])?);
+    let some: [&dyn Case; 2] = [&Forward { shape: plain }, &Backward { shape: plain }];
+    recordings.extend(unturned(&record(&some, &LAYOUTS)?)?);
     Ok(recordings)
 }

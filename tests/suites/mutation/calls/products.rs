@@ -1,6 +1,7 @@
 //! Calls of the matrix products.
 
-use ltm_ptx::launch::{Arg, linear_cross_entropy as kernels};
+use ltm_ptx::Launch;
+use ltm_ptx::launch::{Arg, EntryPoint, linear_cross_entropy as kernels};
 use ltm_tests::cases::{linear, linear_cross_entropy};
 use ltm_tests::mutation::Recording;
 use ltm_tests::numbers::normals;
@@ -42,17 +43,17 @@ pub fn linear() -> Calls {
     }
     // Every place of the last row and the last column in the parts of a tile that a thread or a
     // warp stores, four at a time and one by one.
-    for extent in 33..=64 {
+    for (extent, on) in (32..=64).flat_map(|extent| [(extent, false), (extent, true)]) {
         let other = 33 + extent / 8 % 4;
-        let one = |rows, outer| Forward { shape: shape(rows, 8, outer), residual: true };
-        let back = |rows, inner| BackwardInput { shape: shape(rows, inner, 8), accumulate: true };
+        let one = |rows, outer| Forward { shape: shape(rows, 8, outer), residual: on };
+        let back = |rows, inner| BackwardInput { shape: shape(rows, inner, 8), accumulate: on };
         let weight = |inner, outer| BackwardWeight { shape: shape(9, inner, outer) };
         recordings.extend(record(
             &[&one(extent, other), &back(extent, other), &weight(other, extent)],
             &[Layout::WHOLE],
         )?);
         let cases: [&dyn Case; 3] = [&one(extent, 40), &back(extent, 40), &weight(40, extent)];
-        for (case, output) in cases.into_iter().zip([3, 2, 2]) {
+        for (case, output) in cases.into_iter().zip([2; 3]) {
             recordings.extend(record(&[case], &[Layout::WHOLE, Layout::shifted_at(output)])?);
         }
     }
@@ -67,11 +68,32 @@ pub fn linear() -> Calls {
         &Forward { shape: shape(3, 64, 4), residual: true },
         &Forward { shape: shape(8, 600, 5), residual: false },
     ])?);
+    // The weight gradient without its addend, as a cut of a long sum is written.
+    recordings.extend(without_addend(&recordings, "linear_backward_weight_", 2)?);
+    let long = shape(520, 9, 7);
+    recordings.extend(record(&[&BackwardWeight { shape: long }], &[Layout::WHOLE])?);
     Ok(recordings)
 }
 
+/// Recordings that launch a kernel of a name that begins with `kernel`, with the partial sums,
+/// which the kernel gets behind argument `at`, where that argument is.
+fn without_addend(
+    recordings: &[Recording],
+    kernel: &str,
+    at: usize,
+) -> Result<Vec<Recording>, String> {
+    let is = |launch: &Launch| launch.entry.name.starts_with(kernel);
+    let change = |launch: &mut Launch| {
+        if is(launch) {
+            launch.args[at + 1] = launch.args[at];
+        }
+    };
+    let recordings = recordings.iter().filter(|recording| recording.launches().any(is));
+    recordings.map(|recording| recording.altered(&change)).collect()
+}
+
 pub fn loss() -> Calls {
-    use linear_cross_entropy::{ALL, Loss};
+    use linear_cross_entropy::{ALL, Loss, Wanted};
     let mut recordings = Vec::new();
     for wanted in ALL {
         let loss = |rows, width, vocab| Loss { rows, width, vocab, wanted, differences: false };
@@ -88,6 +110,19 @@ pub fn loss() -> Calls {
         };
         recordings.extend(record(&[&beyond], &[Layout::WHOLE])?);
     }
+    for (wanted, (rows, width, vocab)) in [
+        (Wanted::Nothing, (3, 130, 40)),
+        (Wanted::Hidden, (33, 264, 33)),
+        (Wanted::Both, (20, 131, 70)),
+        (Wanted::Both, (17, 257, 18)),
+        (Wanted::Both, (64, 256, 64)),
+    ] {
+        let case = Loss { rows, width, vocab, wanted, differences: false };
+        for recording in record(&[&case], &LAYOUTS)? {
+            recordings.push(recording.altered(&in_slices(width))?);
+        }
+    }
+    recordings.extend(without_addend(&recordings, "linear_cross_entropy_weight_", 4)?);
     for entry in kernels::ENTRY_POINTS.iter().filter(|entry| entry.name.contains("combine")) {
         for cuts in [1, 2, 3, 4, 5, 8, 11] {
             recordings.push(combine(entry, cuts)?);
@@ -97,7 +132,7 @@ pub fn loss() -> Calls {
 }
 
 /// The pass that adds the cuts up alone: vocabularies that are cut so often take long.
-fn combine(entry: &'static ltm_ptx::launch::EntryPoint, cuts: usize) -> Result<Recording, String> {
+fn combine(entry: &'static EntryPoint, cuts: usize) -> Result<Recording, String> {
     let (rows, width, vocab) = (5, 40, 7);
     let weight = normals(3, vocab * width);
     let weight = match entry.name.ends_with("bf16") {
@@ -125,4 +160,20 @@ fn combine(entry: &'static ltm_ptx::launch::EntryPoint, cuts: usize) -> Result<R
         arguments
     };
     Recording::launch(entry, [2, 1, 1], [128, 1, 1], &buffers, &arguments)
+}
+
+/// The two passes by the kernels that hold 128 columns at a time, at any width.
+fn in_slices(width: usize) -> impl Fn(&mut Launch) {
+    move |launch| {
+        let passes = ["hidden", "weight"].map(|pass| format!("linear_cross_entropy_{pass}_"));
+        let Some(pass) = passes.iter().find(|pass| launch.entry.name.starts_with(*pass)) else {
+            return;
+        };
+        let storage = if launch.entry.name.ends_with("f32") { "f32" } else { "bf16" };
+        let name = format!("{pass}128_{storage}");
+        if let Some(entry) = kernels::ENTRY_POINTS.iter().find(|entry| entry.name == name) {
+            launch.entry = entry;
+        }
+        launch.grid[1] = width.div_ceil(128) as u32;
+    }
 }

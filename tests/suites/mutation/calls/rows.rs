@@ -51,17 +51,18 @@ pub fn embedding() -> Calls {
 pub fn rms_norm() -> Calls {
     use rms_norm::{Backward, Forward, Wanted};
     let mut recordings = Vec::new();
-    let cases = |rows, width| -> [Box<dyn Case>; 5] {
+    let cases = |rows, width| -> [Box<dyn Case>; 6] {
         [
             Box::new(Forward { rows, width, residual: false }),
             Box::new(Forward { rows, width, residual: true }),
             Box::new(Backward { rows, width, wanted: Wanted::Input }),
             Box::new(Backward { rows, width, wanted: Wanted::AddedInput }),
+            Box::new(Backward { rows, width, wanted: Wanted::Weight }),
             Box::new(Backward { rows, width, wanted: Wanted::Both }),
         ]
     };
     let all =
-        |cases: &[Box<dyn Case>; 5]| record_each_shifted(&cases.each_ref().map(|case| &**case));
+        |cases: &[Box<dyn Case>; 6]| record_each_shifted(&cases.each_ref().map(|case| &**case));
     recordings.extend(all(&cases(5, 64))?);
     for (rows, width) in [(3, 97), (2, 2056), (2, 4096), (1, 4100), (65, 16), (9, 528), (4, 513)] {
         let cases = cases(rows, width);
