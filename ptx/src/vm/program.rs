@@ -31,7 +31,7 @@ impl Program {
     pub fn issued(&self, entry: &str) -> BTreeMap<u32, bool> {
         let mut lines = BTreeMap::new();
         let kernel = self.kernels.iter().find(|kernel| kernel.name == entry);
-        for kernel in kernel {
+        if let Some(kernel) = kernel {
             for (inst, marks) in kernel.function.body.iter().zip(&kernel.issued) {
                 let marks = marks.load(Ordering::Relaxed);
                 if marks & ISSUED != 0 {
@@ -40,6 +40,12 @@ impl Program {
             }
         }
         lines
+    }
+
+    /// Forgets what [`Program::issued`] says.
+    pub fn forget_issued(&self) {
+        let marks = self.kernels.iter().flat_map(|kernel| &kernel.issued);
+        marks.for_each(|marks| marks.store(0, Ordering::Relaxed));
     }
 
     /// A line of the text, trimmed.

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex};
 
-use ltm_engine::Result;
-use ltm_engine::gpu::{Driver, Gpu, Release, Vm};
+use ltm_engine::gpu::{Driver, Gpu, Release};
+use ltm_engine::{Error, Result};
 use ltm_ptx::Launch;
 use ltm_ptx::launch::{Arg, EntryPoint};
-use ltm_ptx::vm::Config;
+use ltm_ptx::vm::{Config, VirtualGpu};
 
+use super::programs::original;
 use crate::{Case, Data, Format, Layout, run};
 
 /// One request to a driver, with what it answered.
@@ -37,6 +38,8 @@ pub struct Recording {
     pub(super) events: Vec<Event>,
     /// Warp instructions of all its launches.
     pub(super) instructions: u64,
+    /// Plays mutants of comparisons alone.
+    pub(super) of_comparisons: bool,
 }
 
 impl Recording {
@@ -54,7 +57,7 @@ impl Recording {
         let mut gpu = Gpu::new(recorder);
         run(case, &case.args(format), &mut gpu, layout)
             .map_err(|error| format!("{name}: {error}"))?;
-        Ok(Self::of(name, &mut gpu.driver().vm, &events))
+        Ok(Self::of(name, gpu.driver(), &events))
     }
 
     /// Runs a call that the device must turn down.
@@ -66,7 +69,7 @@ impl Recording {
         let (recorder, events) = Recorder::new();
         let mut gpu = Gpu::new(recorder);
         match run(case, &case.args(format), &mut gpu, Layout::WHOLE) {
-            Err(_) => Ok(Self::of(name, &mut gpu.driver().vm, &events)),
+            Err(_) => Ok(Self::of(name, gpu.driver(), &events)),
             Ok(_) => Err(format!("{name}: it was not")),
         }
     }
@@ -97,7 +100,7 @@ impl Recording {
         for (address, buffer) in addresses.iter().zip(buffers) {
             driver.download(*address, &mut vec![0; buffer.bytes().len()]).map_err(fail)?;
         }
-        Ok(Self::of(name, &mut driver.vm, &events))
+        Ok(Self::of(name, &driver, &events))
     }
 
     /// The same requests with other launches, and what they answer then.
@@ -127,13 +130,18 @@ impl Recording {
                 }
             }
         }
-        Ok(Self::of(name.clone(), &mut driver.vm, &events))
+        let of_comparisons = self.of_comparisons;
+        Ok(Self { of_comparisons, ..Self::of(name.clone(), &driver, &events) })
     }
 
-    fn of(name: String, vm: &mut Vm, events: &Log) -> Self {
-        let launches = vm.take_launches();
-        let instructions = launches.iter().map(|launch| launch.counters.warp_instructions).sum();
-        Self { name, events: std::mem::take(&mut *lock(events)), instructions }
+    fn of(name: String, recorder: &Recorder, events: &Log) -> Self {
+        let events = std::mem::take(&mut *lock(events));
+        Self { name, events, instructions: recorder.instructions, of_comparisons: false }
+    }
+
+    /// One of many that differ in an extent: it is played for mutants of comparisons alone.
+    pub fn of_comparisons(self) -> Self {
+        Self { of_comparisons: true, ..self }
     }
 
     /// The launches, in order.
@@ -153,73 +161,90 @@ fn lock(log: &Log) -> std::sync::MutexGuard<'_, Vec<Event>> {
 }
 
 struct Recorder {
-    vm: Vm,
+    gpu: Arc<VirtualGpu>,
     events: Log,
+    instructions: u64,
 }
 
 impl Recorder {
     fn new() -> (Self, Log) {
         let events = Log::default();
-        let vm = Vm::new(Config { threads: 1, ..Config::default() });
-        (Self { vm, events: Arc::clone(&events) }, events)
+        let gpu = Arc::new(VirtualGpu::new(Config { threads: 1, ..Config::default() }));
+        (Self { gpu, events: Arc::clone(&events), instructions: 0 }, events)
     }
+
+    fn note(&self, event: Event) {
+        lock(&self.events).push(event);
+    }
+}
+
+fn failed(kernel: &'static str, report: impl ToString) -> Error {
+    Error::Kernel { kernel, report: report.to_string() }
 }
 
 impl Driver for Recorder {
     fn name(&self) -> String {
-        self.vm.name()
+        "recorder".into()
     }
 
     fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)> {
-        let (address, release) = self.vm.alloc(bytes)?;
-        lock(&self.events).push(Event::Alloc { bytes: bytes.max(1), address });
-        let events = Arc::clone(&self.events);
-        let release = move |address: usize, bytes: usize| {
+        let bytes = bytes.max(1);
+        let address = self.gpu.alloc(bytes).map_err(|e| failed("alloc", e))?;
+        self.note(Event::Alloc { bytes, address });
+        let (gpu, events) = (Arc::clone(&self.gpu), Arc::clone(&self.events));
+        let release = move |address: usize, _: usize| {
+            // Called once per block, by the last handle on it: there is nobody left to tell.
+            let _ = gpu.free(address as u64);
             lock(&events).push(Event::Free { address: address as u64 });
-            release(address, bytes);
         };
         Ok((address, Box::new(release)))
     }
 
     fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()> {
-        self.vm.upload(to, bytes)?;
         if !bytes.is_empty() {
-            lock(&self.events).push(Event::Upload { to, bytes: bytes.to_vec() });
+            self.gpu.write(to, bytes).map_err(|e| failed("upload", e))?;
+            self.note(Event::Upload { to, bytes: bytes.to_vec() });
         }
         Ok(())
     }
 
     fn download(&mut self, from: u64, bytes: &mut [u8]) -> Result<()> {
-        self.vm.download(from, bytes)?;
         if !bytes.is_empty() {
-            lock(&self.events).push(Event::Download { from, bytes: bytes.to_vec() });
+            self.gpu.read(from, bytes).map_err(|e| failed("download", e))?;
+            self.note(Event::Download { from, bytes: bytes.to_vec() });
         }
         Ok(())
     }
 
     fn copy(&mut self, from: u64, to: u64, bytes: usize) -> Result<()> {
-        self.vm.copy(from, to, bytes)?;
         if bytes > 0 {
-            lock(&self.events).push(Event::Copy { from, to, bytes });
+            self.gpu.copy(from, to, bytes).map_err(|e| failed("copy", e))?;
+            self.note(Event::Copy { from, to, bytes });
         }
         Ok(())
     }
 
     fn zero(&mut self, at: u64, bytes: usize) -> Result<()> {
-        self.vm.zero(at, bytes)?;
         if bytes > 0 {
-            lock(&self.events).push(Event::Zero { at, bytes });
+            self.gpu.zero(at, bytes).map_err(|e| failed("zero", e))?;
+            self.note(Event::Zero { at, bytes });
         }
         Ok(())
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<()> {
-        self.vm.launch(launch)?;
-        lock(&self.events).push(Event::Launch(launch.clone()));
+        let Launch { entry, grid, block, shared_bytes, ref args } = *launch;
+        let program = original(entry).map_err(|e| failed(entry.name, e))?;
+        let counters = self
+            .gpu
+            .launch(&program, entry.name, grid, block, shared_bytes, args)
+            .map_err(|e| failed(entry.name, e))?;
+        self.instructions += counters.warp_instructions;
+        self.note(Event::Launch(launch.clone()));
         Ok(())
     }
 
     fn synchronize(&mut self) -> Result<()> {
-        self.vm.synchronize()
+        Ok(())
     }
 }

@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::mutant::{Kind, Mutant};
 use super::mutate::mutants;
+use super::programs::{Programs, load};
 use super::recorder::Recording;
-use super::replay::{Issued, Outcome, Texts, replay, trace};
+use super::replay::{Issued, Outcome, replay, trace};
 
 /// A mutant and what became of it.
 #[derive(Clone, Debug)]
@@ -36,16 +37,17 @@ pub struct Reach {
 /// Recordings that do not replay to the same results without a mutant; mutants that the virtual
 /// GPU does not load.
 pub fn trial(recordings: &[Recording]) -> Result<Vec<Verdict>, String> {
-    let texts = Texts::new(recordings)?;
+    let programs = Programs::new(recordings, false)?;
+    let tracing = Programs::new(recordings, true)?;
     // The short ones first: most mutants show in any.
     let mut recordings: Vec<&Recording> = recordings.iter().collect();
     recordings.sort_by_key(|recording| recording.instructions);
-    let traced = |recording| Ok((recording, trace(recording, &texts)?));
+    let traced = |recording| Ok((recording, trace(recording, &tracing)?));
     let traced: Vec<(&Recording, Issued)> =
         recordings.into_iter().map(traced).collect::<Result<_, String>>()?;
     let mut jobs = Vec::new();
-    for kernel in texts.entries() {
-        let found = mutants(texts.text(kernel)).map_err(|error| error.to_string())?;
+    for kernel in programs.entries() {
+        let found = mutants(programs.text(kernel)).map_err(|error| error.to_string())?;
         jobs.extend(found.into_iter().map(|mutant| (kernel, mutant)));
     }
     let next = AtomicUsize::new(0);
@@ -53,7 +55,7 @@ pub fn trial(recordings: &[Recording]) -> Result<Vec<Verdict>, String> {
     let work = || loop {
         let at = next.fetch_add(1, Ordering::Relaxed);
         let Some((kernel, mutant)) = jobs.get(at) else { break };
-        let outcome = first_sign(&traced, &texts, kernel, mutant);
+        let outcome = first_sign(&traced, &programs, kernel, mutant);
         outcomes.lock().unwrap_or_else(PoisonError::into_inner)[at] = outcome;
     };
     std::thread::scope(|scope| {
@@ -73,18 +75,24 @@ pub fn trial(recordings: &[Recording]) -> Result<Vec<Verdict>, String> {
 /// or never to the equal case of a comparison, run as they were, and are not played.
 fn first_sign(
     traced: &[(&Recording, Issued)],
-    texts: &Texts,
+    programs: &Programs,
     kernel: &'static str,
     mutant: &Mutant,
 ) -> Result<(Outcome, Reach), String> {
-    let text = mutant.text(texts.text(kernel));
+    // Loaded whether or not a recording comes to it: a mutant must be a program.
+    let program = load(&mutant.text(programs.text(kernel)), false)
+        .map_err(|error| format!("{kernel}, {mutant}: {error}"))?;
     let (mut came, mut calls) = (false, 0);
     for (recording, issued) in traced {
         let equal = issued.get(kernel).and_then(|lines| lines.get(&mutant.line));
         came |= equal.is_some();
-        if equal.is_some_and(|&equal| equal || mutant.kind != Kind::Compare) {
+        let differs = |&equal: &bool| match mutant.kind {
+            Kind::Compare => equal,
+            _ => !recording.of_comparisons,
+        };
+        if equal.is_some_and(differs) {
             calls += 1;
-            let outcome = replay(recording, texts, kernel, &text)
+            let outcome = replay(recording, programs, kernel, &program)
                 .map_err(|error| format!("{kernel}, {mutant}, {}: {error}", recording.name))?;
             if outcome != Outcome::Survived {
                 return Ok((outcome, Reach { came, calls }));

@@ -1,12 +1,13 @@
 //! One block: its warps take turns, each running until it waits or ends.
 
 use super::barrier::{BARRIERS, Barrier};
+use super::fresh::Fresh;
 use super::warp::{Geometry, State, Wanted, Warp};
 use crate::vm::access::Site;
 use crate::vm::counters::Counters;
 use crate::vm::error::block_of;
 use crate::vm::fault::{Fault, FaultKind};
-use crate::vm::inst::{BarrierResult, CLASSES, NONE, Slot};
+use crate::vm::inst::{BarrierResult, CLASSES, Inst, NONE, Op, Slot};
 use crate::vm::memory::{GlobalView, SharedMemory};
 use crate::vm::program::{Kernel, Program};
 
@@ -40,6 +41,8 @@ pub(super) struct Block<'a> {
     pub(super) issued: u64,
     /// Where index arithmetic wrapped, in a run that looks for it.
     pub(super) wraps: Option<super::wraps::Wraps>,
+    /// What warps wrote to global memory, in kernels whose warps meet at barriers.
+    pub(super) fresh: Option<Fresh>,
 }
 
 /// How a warp arrives at a barrier.
@@ -61,6 +64,8 @@ pub(super) struct Arrival {
 impl<'a> Block<'a> {
     /// A block for launches of this shape; `wraps` makes it look for wrapped indices.
     pub(super) fn new(shape: Shape<'a>, global: GlobalView<'a>, wraps: bool) -> Self {
+        let meets = |inst: &Inst| matches!(inst.op, Op::Barrier { .. });
+        let meet = shape.geometry.warps() > 1 && shape.kernel.code.iter().any(meets);
         let warps = (0..shape.geometry.warps())
             .map(|index| Warp::new(shape.kernel, &shape.geometry, index))
             .collect();
@@ -75,6 +80,7 @@ impl<'a> Block<'a> {
             classes: [0; CLASSES],
             issued: 0,
             wraps: wraps.then(super::wraps::Wraps::default),
+            fresh: meet.then(Fresh::default),
         }
     }
 
@@ -93,6 +99,9 @@ impl<'a> Block<'a> {
         let at = block_of(index, geometry.grid);
         for warp in &mut self.warps {
             warp.reset(kernel, &geometry, at);
+        }
+        if let Some(fresh) = &mut self.fresh {
+            fresh.clear();
         }
         if let Some(wraps) = &mut self.wraps {
             wraps.reset(self.warps.len(), kernel.function.registers.len());
@@ -199,6 +208,9 @@ impl<'a> Block<'a> {
         if barrier.is_complete(all) {
             let done = std::mem::take(barrier);
             self.shared.barrier(done.arrived);
+            if let Some(fresh) = &mut self.fresh {
+                fresh.clear();
+            }
             release(warps, &done, result);
         }
         Ok(())

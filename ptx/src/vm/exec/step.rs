@@ -361,8 +361,7 @@ impl Block<'_> {
 /// No next instruction: the warp parted.
 const NO_PC: u32 = u32::MAX;
 
-/// The lanes for which the guard holds.
-#[inline(always)]
+/// What a device that traces keeps of an instruction.
 #[inline(never)]
 fn marks_of(r: &Registers, inst: &Inst, mask: u32) -> u8 {
     match inst.op {
@@ -371,6 +370,8 @@ fn marks_of(r: &Registers, inst: &Inst, mask: u32) -> u8 {
     }
 }
 
+/// The lanes for which the guard holds.
+#[inline(always)]
 fn guarded(r: &Registers, inst: &Inst, active: u32) -> u32 {
     if inst.guard == NONE {
         return active;

@@ -43,20 +43,34 @@ pub fn linear() -> Calls {
     }
     // Every place of the last row and the last column in the parts of a tile that a thread or a
     // warp stores, four at a time and one by one.
+    let mut sweep = Vec::new();
     for (extent, on) in (32..=64).flat_map(|extent| [(extent, false), (extent, true)]) {
         let other = 33 + extent / 8 % 4;
         let one = |rows, outer| Forward { shape: shape(rows, 8, outer), residual: on };
         let back = |rows, inner| BackwardInput { shape: shape(rows, inner, 8), accumulate: on };
+        let odd = |rows, outer| Forward { shape: shape(rows, 9, outer), residual: on };
+        let odd_back = |rows, inner| BackwardInput { shape: shape(rows, inner, 9), accumulate: on };
         let weight = |inner, outer| BackwardWeight { shape: shape(9, inner, outer) };
-        recordings.extend(record(
-            &[&one(extent, other), &back(extent, other), &weight(other, extent)],
+        sweep.extend(record(
+            &[
+                &one(extent, other),
+                &back(extent, other),
+                &weight(other, extent),
+                &odd(extent, 36),
+                &odd_back(extent, 36),
+            ],
             &[Layout::WHOLE],
         )?);
-        let cases: [&dyn Case; 3] = [&one(extent, 40), &back(extent, 40), &weight(40, extent)];
-        for (case, output) in cases.into_iter().zip([2; 3]) {
-            recordings.extend(record(&[case], &[Layout::WHOLE, Layout::shifted_at(output)])?);
-        }
+        let cases: [&dyn Case; 5] = [
+            &one(extent, 40),
+            &back(extent, 40),
+            &weight(40, extent),
+            &odd(extent, 36),
+            &odd_back(extent, 36),
+        ];
+        sweep.extend(record(&cases, &[Layout::shifted_at(2)])?);
     }
+    recordings.extend(sweep.into_iter().map(Recording::of_comparisons));
     for rows in 1..=8 {
         let cases: [&dyn Case; 2] = [
             &Forward { shape: shape(rows, 130, 7), residual: true },
@@ -70,8 +84,9 @@ pub fn linear() -> Calls {
     ])?);
     // The weight gradient without its addend, as a cut of a long sum is written.
     recordings.extend(without_addend(&recordings, "linear_backward_weight_", 2)?);
-    let long = shape(520, 9, 7);
-    recordings.extend(record(&[&BackwardWeight { shape: long }], &[Layout::WHOLE])?);
+    for long in [shape(520, 9, 7), shape(1300, 3, 2), shape(1030, 3, 2), shape(2100, 3, 2)] {
+        recordings.extend(record(&[&BackwardWeight { shape: long }], &[Layout::WHOLE])?);
+    }
     Ok(recordings)
 }
 
