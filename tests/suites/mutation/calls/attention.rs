@@ -3,9 +3,9 @@
 use ltm_engine::ops::{LatentAttentionShape, WindowAttentionShape};
 use ltm_ptx::Launch;
 use ltm_ptx::launch::Arg;
-use ltm_tests::Case;
 use ltm_tests::cases::{latent_attention, window_attention, window_attention_decode};
 use ltm_tests::mutation::Recording;
+use ltm_tests::{Case, Layout};
 
 use super::{Calls, LAYOUTS, record, record_each_shifted};
 
@@ -49,6 +49,14 @@ pub fn latent() -> Calls {
     }));
     let cases: Vec<&dyn Case> = cases.iter().map(|case| &**case).collect();
     recordings.extend(record(&cases, &LAYOUTS)?);
+    // Every place of the last row in a tile.
+    for seq in (1..=64).chain([255, 256, 257]) {
+        let shape = shape(1, seq, 16, 1 + seq % 37, Some(3));
+        let queries = if seq % 2 == 0 { Queries::Added } else { Queries::Overwritten };
+        let cases: [&dyn Case; 2] = [&Forward { shape }, &Backward { shape, queries }];
+        let sweep = record(&cases, &[Layout::WHOLE])?.into_iter();
+        recordings.extend(sweep.map(Recording::of_comparisons));
+    }
     let some =
         [&Forward { shape: bare } as &dyn Case, &Backward { shape: bare, queries: Queries::Added }];
     recordings.extend(unturned(&record(&some, &LAYOUTS)?)?);
@@ -118,6 +126,13 @@ pub fn window() -> Calls {
         &Backward { shape: plain },
         &Decode { shape: shape(2, 1, 16, 40), position: 50 },
     ])?);
+    // Every place of the last row in a tile.
+    for seq in 1..=66 {
+        let shape = shape(1, seq, 16, 1 + seq / 2);
+        let cases: [&dyn Case; 2] = [&Forward { shape }, &Backward { shape }];
+        let sweep = record(&cases, &[Layout::WHOLE])?.into_iter();
+        recordings.extend(sweep.map(Recording::of_comparisons));
+    }
     let some: [&dyn Case; 2] = [&Forward { shape: plain }, &Backward { shape: plain }];
     recordings.extend(unturned(&record(&some, &LAYOUTS)?)?);
     Ok(recordings)

@@ -68,7 +68,7 @@ pub fn linear() -> Calls {
             &odd(extent, 36),
             &odd_back(extent, 36),
         ];
-        sweep.extend(record(&cases, &[Layout::shifted_at(2)])?);
+        sweep.extend(record(&cases, &[Layout::WHOLE, Layout::shifted_at(2)])?);
     }
     recordings.extend(sweep.into_iter().map(Recording::of_comparisons));
     for rows in 1..=8 {
@@ -124,6 +124,27 @@ pub fn loss() -> Calls {
             elements: &[(0, 19.0), (1, 18.0), (3, 1000.0), (4, 0.0)],
         };
         recordings.extend(record(&[&beyond], &[Layout::WHOLE])?);
+    }
+    // Every place of the last row and the last column in the parts of a tile that a thread or a
+    // warp stores, as pairs or fours and one by one.
+    for (extent, widths) in [
+        (7, [5, 6, 125, 126]),
+        (12, [9, 14, 127, 128]),
+        (17, [17, 20, 113, 116]),
+        (26, [27, 28, 97, 100]),
+        (35, [35, 36, 89, 92]),
+        (43, [43, 44, 79, 84]),
+        (52, [51, 52, 75, 76]),
+        (57, [57, 60, 67, 68]),
+        (64, [7, 11, 13, 70]),
+    ] {
+        for width in widths {
+            let case =
+                |wanted| Loss { rows: extent, width, vocab: extent, wanted, differences: false };
+            let (both, weight) = (case(Wanted::Both), case(Wanted::Weight));
+            recordings.extend(record(&[&both], &[Layout::WHOLE])?);
+            recordings.extend(record(&[&weight], &[Layout::shifted_at(5)])?);
+        }
     }
     for (wanted, (rows, width, vocab)) in [
         (Wanted::Nothing, (3, 130, 40)),

@@ -24,10 +24,23 @@ pub fn embedding() -> Calls {
             &backward(100, 97, 2),
             &backward(9, 300, 3),
             &backward(300, 4, 200),
+            &backward(10, 70, 3),
+            &backward(10, 40, 3),
+            &backward(10, 100, 3),
+            &backward(31, 5, 1),
+            &backward(35, 128, 1),
             &backward(256, 1, 3),
         ],
         &LAYOUTS,
     )?);
+    // Zeros that keep their sign, to which nothing may be added.
+    for (rows, width) in [(1, 8), (2, 8), (3, 7), (5, 8), (6, 7), (7, 8)] {
+        let elements: Vec<(usize, f64)> = (0..rows * width).map(|at| (at, -0.0)).collect();
+        let case = backward(rows, width, 1);
+        let case = Changed { case: &case, argument: "d_out", elements: &elements };
+        let case = Changed { case: &case, argument: "d_table", elements: &elements[..width] };
+        recordings.extend(record(&[&case], &[Layout::WHOLE])?);
+    }
     // Tokens beyond the table, and orders that are none.
     let changes: [(&dyn Case, &'static str, &[(usize, f64)]); 8] = [
         (&forward(5, 64, 97), "tokens", &[(3, 97.0)]),
@@ -68,6 +81,13 @@ pub fn rms_norm() -> Calls {
         let cases = cases(rows, width);
         recordings.extend(record(&cases.each_ref().map(|case| &**case), &LAYOUTS)?);
     }
+    let widths =
+        [1, 2, 4, 8, 12, 32, 33, 120, 128, 132, 256, 260, 512, 516, 1024, 1032, 2048, 4096];
+    for width in widths {
+        let cases = cases(2, width);
+        let sweep = record(&cases.each_ref().map(|case| &**case), &LAYOUTS)?;
+        recordings.extend(sweep.into_iter().map(Recording::of_comparisons));
+    }
     // Enough rows that a block takes several, one after the other.
     let many: [&dyn Case; 3] = [
         &Forward { rows: 257, width: 520, residual: true },
@@ -92,6 +112,11 @@ pub fn sample() -> Calls {
             let draw = sample::Draw { rows, vocab, temperature, top_k, top_p, ..sample::PLAIN };
             recordings.extend(record(&[&draw], &[Layout::WHOLE])?);
         }
+    }
+    for top_k in 1..97 {
+        let draw = sample::Draw { rows: 1, top_k, ..sample::PLAIN };
+        let recordings_of = record(&[&draw], &[Layout::WHOLE])?.into_iter();
+        recordings.extend(recordings_of.map(Recording::of_comparisons));
     }
     for temperature in [0.0, 1.0] {
         let case = sample::Draw { temperature, vocab: 600, ..sample::PLAIN };
