@@ -55,33 +55,56 @@ pub fn latent() -> Calls {
         let queries = if seq % 2 == 0 { Queries::Added } else { Queries::Overwritten };
         let cases: [&dyn Case; 2] = [&Forward { shape }, &Backward { shape, queries }];
         let sweep = record(&cases, &[Layout::WHOLE])?.into_iter();
-        recordings.extend(sweep.map(Recording::of_comparisons));
+        let sweep: Vec<Recording> = sweep.map(Recording::of_comparisons).collect();
+        recordings.extend(unturned(&sweep)?);
+        recordings.extend(sweep);
     }
-    let some =
-        [&Forward { shape: bare } as &dyn Case, &Backward { shape: bare, queries: Queries::Added }];
+    let narrow = shape(2, 35, 12, 17, None);
+    let some: [&dyn Case; 4] = [
+        &Forward { shape: bare },
+        &Backward { shape: bare, queries: Queries::Added },
+        &Forward { shape: narrow },
+        &Backward { shape: narrow, queries: Queries::Added },
+    ];
     recordings.extend(unturned(&record(&some, &LAYOUTS)?)?);
     Ok(recordings)
 }
 
-/// Which arguments of a kernel are angles; those of the latents apart, which may be null.
-const ANGLES: [(&str, &[usize]); 7] = [
-    ("window_attention_forward_", &[3, 4]),
-    ("window_attention_backward_query_", &[6, 7]),
-    ("window_attention_backward_key_", &[5, 6]),
-    ("window_attention_decode_", &[]),
-    ("latent_attention_forward_", &[3, 4]),
-    ("latent_attention_backward_d", &[5, 6]),
-    ("latent_attention_backward_reduce_", &[]),
+/// Of a kernel, by how its name begins: which arguments are angles that may be null, and which is
+/// the head's number of elements.
+const ARGUMENTS: [(&str, &[usize], usize); 6] = [
+    ("window_attention_forward_", &[3, 4], 7),
+    ("window_attention_backward_query_", &[6, 7], 10),
+    ("window_attention_backward_key_", &[5, 6], 9),
+    ("window_attention_decode_", &[], 7),
+    ("latent_attention_forward_", &[3, 4], 9),
+    ("latent_attention_backward_d", &[5, 6], 11),
 ];
 
+fn arguments(launch: &Launch) -> Option<(&'static [usize], usize)> {
+    let of_kernel = |(name, ..): &&(&str, _, _)| launch.entry.name.starts_with(name);
+    ARGUMENTS.iter().find(of_kernel).map(|&(_, angles, head_dim)| (angles, head_dim))
+}
+
 /// Recordings with null for the angles, which leaves the rows as they are.
-fn unturned(recordings: &[Recording]) -> Result<Vec<Recording>, String> {
+fn unturned(recordings: &[Recording]) -> Calls {
     let change = |launch: &mut Launch| {
-        for (_, places) in ANGLES.iter().filter(|(name, _)| launch.entry.name.starts_with(name)) {
-            places.iter().for_each(|&at| launch.args[at] = Arg::Pointer(0));
+        for &at in arguments(launch).into_iter().flat_map(|(angles, _)| angles) {
+            launch.args[at] = Arg::Pointer(0);
         }
     };
     recordings.iter().map(|recording| recording.altered(&change)).collect()
+}
+
+/// Recordings with heads of other numbers of elements, odd ones too, in the same memory.
+fn narrowed(recordings: &[Recording], head_dim: u32) -> Calls {
+    let change = |launch: &mut Launch| {
+        if let Some((_, at)) = arguments(launch) {
+            launch.args[at] = Arg::U32(head_dim);
+        }
+    };
+    let narrowed = recordings.iter().map(|recording| recording.altered(&change));
+    narrowed.map(|recording| recording.map(Recording::of_comparisons)).collect()
 }
 
 pub fn window() -> Calls {
@@ -131,9 +154,27 @@ pub fn window() -> Calls {
         let shape = shape(1, seq, 16, 1 + seq / 2);
         let cases: [&dyn Case; 2] = [&Forward { shape }, &Backward { shape }];
         let sweep = record(&cases, &[Layout::WHOLE])?.into_iter();
-        recordings.extend(sweep.map(Recording::of_comparisons));
+        let sweep: Vec<Recording> = sweep.map(Recording::of_comparisons).collect();
+        recordings.extend(unturned(&sweep)?);
+        recordings.extend(sweep);
     }
-    let some: [&dyn Case; 2] = [&Forward { shape: plain }, &Backward { shape: plain }];
+    let narrow = shape(1, 37, 12, 7);
+    let some: [&dyn Case; 4] = [
+        &Forward { shape: plain },
+        &Backward { shape: plain },
+        &Forward { shape: narrow },
+        &Backward { shape: narrow },
+    ];
     recordings.extend(unturned(&record(&some, &LAYOUTS)?)?);
+    // The kernels alone take odd heads too.
+    let some: [&dyn Case; 2] = [
+        &Backward { shape: shape(1, 20, 16, 7) },
+        &Decode { shape: shape(2, 1, 16, 40), position: 50 },
+    ];
+    let some = record(&some, &[Layout::WHOLE])?;
+    for head_dim in 1..16 {
+        recordings.extend(narrowed(&some, head_dim)?);
+        recordings.extend(unturned(&narrowed(&some[..2], head_dim)?)?);
+    }
     Ok(recordings)
 }

@@ -23,6 +23,10 @@ pub fn adamw() -> Calls {
         &[
             &step(&[1024], Some(0.5)),
             &step(&[1023], None),
+            &step(&[100], None),
+            &step(&[256], None),
+            &step(&[512], None),
+            &step(&[768], None),
             &step(&[1, 1023, 1, 1], Some(2.0)),
             &adamw::Norm { len: 16_384, limit: 0.0 },
             &adamw::Norm { len: 16_385, limit: 1e9 },
@@ -48,13 +52,17 @@ pub fn adamw() -> Calls {
 }
 
 pub fn add() -> Calls {
-    record_each_shifted(&[
+    let mut recordings = record_each_shifted(&[
         &add::Sum { len: 1 },
         &add::Sum { len: 1003 },
         &add::Sum { len: 1024 },
         &add::Sum { len: 2048 },
         &add::Sum { len: 4096 },
-    ])
+    ])?;
+    for len in 1..=9 {
+        recordings.extend(record(&[&add::Sum { len }, &add::Sum { len: 250 * len }], &LAYOUTS)?);
+    }
+    Ok(recordings)
 }
 
 pub fn gaussian() -> Calls {
@@ -64,6 +72,17 @@ pub fn gaussian() -> Calls {
         GaussianShape { samples: 2, layers: 1, per_layer: 1500 },
     ];
     let mut recordings = Vec::new();
+    for per_layer in [1, 4, 128, 256, 508, 511, 512, 516, 1024, 2048] {
+        let shape = GaussianShape { samples: 1, layers: 1, per_layer };
+        let cases: [&dyn Case; 4] = [
+            &gaussian::Reparameterise { shape },
+            &gaussian::Kl { shape },
+            &gaussian::Backward { shape },
+            &gaussian_update::Update { shape, number: 3 },
+        ];
+        let sweep = record(&cases, &LAYOUTS)?.into_iter();
+        recordings.extend(sweep.map(Recording::of_comparisons));
+    }
     for shape in shapes {
         let cases: [&dyn Case; 4] = [
             &gaussian::Reparameterise { shape },

@@ -71,6 +71,15 @@ pub fn linear() -> Calls {
         sweep.extend(record(&cases, &[Layout::WHOLE, Layout::shifted_at(2)])?);
     }
     recordings.extend(sweep.into_iter().map(Recording::of_comparisons));
+    for inner in (1..=99).step_by(2) {
+        let cases: [&dyn Case; 3] = [
+            &Forward { shape: shape(35, inner, 33), residual: false },
+            &BackwardInput { shape: shape(35, 33, inner), accumulate: false },
+            &BackwardWeight { shape: shape(inner, 35, 33) },
+        ];
+        let sweep = record(&cases, &[Layout::WHOLE])?.into_iter();
+        recordings.extend(sweep.map(Recording::of_comparisons));
+    }
     for rows in 1..=8 {
         let cases: [&dyn Case; 2] = [
             &Forward { shape: shape(rows, 130, 7), residual: true },
@@ -160,15 +169,17 @@ pub fn loss() -> Calls {
     }
     recordings.extend(without_addend(&recordings, "linear_cross_entropy_weight_", 4)?);
     for entry in kernels::ENTRY_POINTS.iter().filter(|entry| entry.name.contains("combine")) {
-        for cuts in [1, 2, 3, 4, 5, 8, 11] {
-            recordings.push(combine(entry, cuts)?);
+        for cuts in [0, 1, 2, 3, 4, 5, 8, 11] {
+            for peak in 0..cuts.max(1) {
+                recordings.push(combine(entry, cuts, peak)?);
+            }
         }
     }
     Ok(recordings)
 }
 
 /// The pass that adds the cuts up alone: vocabularies that are cut so often take long.
-fn combine(entry: &'static EntryPoint, cuts: usize) -> Result<Recording, String> {
+fn combine(entry: &'static EntryPoint, cuts: usize, peak: usize) -> Result<Recording, String> {
     let (rows, width, vocab) = (5, 40, 7);
     let weight = normals(3, vocab * width);
     let weight = match entry.name.ends_with("bf16") {
@@ -179,7 +190,9 @@ fn combine(entry: &'static EntryPoint, cuts: usize) -> Result<Recording, String>
         Data::BF16(_) => Data::BF16(vec![ltm_engine::bf16::NAN; len]),
         _ => Data::F32(vec![f32::NAN; len]),
     };
-    let statistics = normals(1, cuts * rows * 3).iter().map(|x| x.abs()).collect();
+    let mut statistics: Vec<f32> = normals(1, cuts * rows * 3).iter().map(|x| x.abs()).collect();
+    // The largest logit of every row is in the cut `peak`.
+    statistics.iter_mut().skip(peak * rows * 3).take(rows * 3).step_by(3).for_each(|x| *x += 9.0);
     let buffers = [
         Data::F32(statistics),
         Data::F32(normals(2, cuts * rows * width)),

@@ -85,8 +85,7 @@ pub fn rms_norm() -> Calls {
         [1, 2, 4, 8, 12, 32, 33, 120, 128, 132, 256, 260, 512, 516, 1024, 1032, 2048, 4096];
     for width in widths {
         let cases = cases(2, width);
-        let sweep = record(&cases.each_ref().map(|case| &**case), &LAYOUTS)?;
-        recordings.extend(sweep.into_iter().map(Recording::of_comparisons));
+        recordings.extend(record(&cases.each_ref().map(|case| &**case), &LAYOUTS)?);
     }
     // Enough rows that a block takes several, one after the other.
     let many: [&dyn Case; 3] = [
@@ -113,10 +112,14 @@ pub fn sample() -> Calls {
             recordings.extend(record(&[&draw], &[Layout::WHOLE])?);
         }
     }
-    for top_k in 1..97 {
-        let draw = sample::Draw { rows: 1, top_k, ..sample::PLAIN };
-        let recordings_of = record(&[&draw], &[Layout::WHOLE])?.into_iter();
-        recordings.extend(recordings_of.map(Recording::of_comparisons));
+    for (top_k, position) in (1..97).zip(0..) {
+        let draw = sample::Draw { rows: 1, top_k, position, ..sample::PLAIN };
+        let sweep = record(&[&draw], &[Layout::WHOLE])?.into_iter();
+        let sparse = |recording: Recording| match top_k % 8 {
+            0 => recording,
+            _ => recording.of_comparisons(),
+        };
+        recordings.extend(sweep.map(sparse));
     }
     for temperature in [0.0, 1.0] {
         let case = sample::Draw { temperature, vocab: 600, ..sample::PLAIN };
