@@ -43,10 +43,12 @@ pub fn latent() -> Calls {
         cases.push(Box::new(Backward { shape, queries }));
     }
     // Enough chunks for every turn of the loop that adds them, which is unrolled by four.
-    cases.push(Box::new(Backward {
-        shape: LatentAttentionShape { heads: 1, ..shape(1, 1540, 4, 1, Some(2)) },
-        queries: Queries::Skipped,
-    }));
+    for seq in [1024, 1540] {
+        cases.push(Box::new(Backward {
+            shape: LatentAttentionShape { heads: 1, ..shape(1, seq, 4, 1, Some(2)) },
+            queries: Queries::Skipped,
+        }));
+    }
     let cases: Vec<&dyn Case> = cases.iter().map(|case| &**case).collect();
     recordings.extend(record(&cases, &LAYOUTS)?);
     // Every place of the last row in a tile.

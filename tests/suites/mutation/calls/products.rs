@@ -58,6 +58,8 @@ pub fn linear() -> Calls {
                 &weight(other, extent),
                 &odd(extent, 36),
                 &odd_back(extent, 36),
+                &odd(36, extent),
+                &odd_back(36, extent),
             ],
             &[Layout::WHOLE],
         )?);
@@ -87,6 +89,7 @@ pub fn linear() -> Calls {
         ];
         recordings.extend(record(&cases, &LAYOUTS)?);
     }
+    recordings.extend(record(&[&Forward { shape: shape(2, 5, 3), residual: true }], &LAYOUTS)?);
     recordings.extend(record_each_shifted(&[
         &Forward { shape: shape(3, 64, 4), residual: true },
         &Forward { shape: shape(8, 600, 5), residual: false },
@@ -132,7 +135,9 @@ pub fn loss() -> Calls {
             argument: "targets",
             elements: &[(0, 19.0), (1, 18.0), (3, 1000.0), (4, 0.0)],
         };
-        recordings.extend(record(&[&beyond], &[Layout::WHOLE])?);
+        let first: Vec<(usize, f64)> = (0..12).map(|row| (row, 0.0)).collect();
+        let first = Changed { case: &loss(12, 24, 9), argument: "targets", elements: &first };
+        recordings.extend(record(&[&beyond, &first], &[Layout::WHOLE])?);
     }
     // Every place of the last row and the last column in the parts of a tile that a thread or a
     // warp stores, as pairs or fours and one by one.

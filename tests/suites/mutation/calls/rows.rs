@@ -88,10 +88,11 @@ pub fn rms_norm() -> Calls {
         recordings.extend(record(&cases.each_ref().map(|case| &**case), &LAYOUTS)?);
     }
     // Enough rows that a block takes several, one after the other.
-    let many: [&dyn Case; 3] = [
+    let many: [&dyn Case; 4] = [
         &Forward { rows: 257, width: 520, residual: true },
         &Forward { rows: 256, width: 40, residual: false },
         &Backward { rows: 1100, width: 8, wanted: Wanted::Both },
+        &Backward { rows: 512, width: 8, wanted: Wanted::Both },
     ];
     recordings.extend(record(&many, &LAYOUTS)?);
     Ok(recordings)
@@ -120,6 +121,13 @@ pub fn sample() -> Calls {
             _ => recording.of_comparisons(),
         };
         recordings.extend(sweep.map(sparse));
+    }
+    // The best by each of the digits of a rank.
+    for at in 0..16 {
+        let case = sample::Draw { rows: 1, vocab: 600, top_k: 1, ..sample::PLAIN };
+        let elements = [(37 * at, 30.0 + at as f64 / 4.0)];
+        let case = Changed { case: &case, argument: "logits", elements: &elements };
+        recordings.extend(record(&[&case], &[Layout::WHOLE])?);
     }
     for temperature in [0.0, 1.0] {
         let case = sample::Draw { temperature, vocab: 600, ..sample::PLAIN };
