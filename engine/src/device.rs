@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::cpu::Cpu;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, cuda};
 use crate::ops::Ops;
 use crate::{Buffer, DType, DeviceId, Element, Error, Result, bf16};
 
@@ -94,6 +94,8 @@ pub enum DeviceKind {
     Auto,
     /// The reference implementation, f32.
     Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
     /// The virtual GPU: compiled kernels, executed and checked on the CPU.
     Vm,
 }
@@ -105,11 +107,26 @@ impl FromStr for DeviceKind {
         match name {
             "auto" => Ok(DeviceKind::Auto),
             "cpu" => Ok(DeviceKind::Cpu),
+            "cuda" => Ok(DeviceKind::Cuda),
             "vm" => Ok(DeviceKind::Vm),
             _ => Err(Error::Unavailable {
                 device: name.into(),
-                reason: "not built into this version; use auto, cpu or vm".into(),
+                reason: "not built into this version; use auto, cpu, cuda or vm".into(),
             }),
+        }
+    }
+}
+
+impl DeviceKind {
+    /// What this is on this machine: `Auto` becomes the GPU where one can be used, and otherwise
+    /// the CPU, with the reason.
+    pub fn resolve(self) -> (Self, Option<cuda::CudaError>) {
+        match self {
+            DeviceKind::Auto => match cuda::survey() {
+                Ok(_) => (DeviceKind::Cuda, None),
+                Err(reason) => (DeviceKind::Cpu, Some(reason)),
+            },
+            kind => (kind, None),
         }
     }
 }
@@ -117,10 +134,11 @@ impl FromStr for DeviceKind {
 /// Opens a device with `threads` worker threads on the host (0: all cores).
 ///
 /// # Errors
-/// [`Error::Unavailable`] if the device cannot be used here.
+/// [`Error::Unavailable`] or [`Error::Cuda`] if the device cannot be used here.
 pub fn open(kind: DeviceKind, threads: usize) -> Result<Box<dyn Device>> {
-    match kind {
+    match kind.resolve().0 {
         DeviceKind::Auto | DeviceKind::Cpu => Ok(Box::new(Cpu::new(threads)?)),
+        DeviceKind::Cuda => Ok(Box::new(Gpu::cuda()?)),
         DeviceKind::Vm => Ok(Box::new(Gpu::virtual_gpu(threads))),
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong on a device.
 
 use crate::DType;
+use crate::gpu::cuda::CudaError;
 
 /// Errors of devices and operations. Each names the operation and what was expected.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +59,9 @@ pub enum Error {
         device: String,
     },
     /// The device does not compute in the type in which an argument is stored.
-    #[error("{device} computes in f32, not on {found}; use --dtype f32, or a GPU (--device vm)")]
+    #[error(
+        "{device} computes in f32, not on {found}; use --dtype f32, or a GPU (--device cuda or vm)"
+    )]
     Storage {
         /// Device name.
         device: String,
@@ -73,6 +76,9 @@ pub enum Error {
         /// What the driver says of it.
         report: String,
     },
+    /// An NVIDIA GPU cannot be used, or could not go on.
+    #[error(transparent)]
+    Cuda(CudaError),
     /// The device cannot be used on this machine.
     #[error("device {device}: {reason}")]
     Unavailable {

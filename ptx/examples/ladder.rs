@@ -1,7 +1,8 @@
-//! The teaching ladder of README.md: one product, four kernels, each with its counters. Prints a
+//! The teaching ladder of README.md: one product, five kernels, each with its counters. Prints a
 //! table in Markdown.
 
 use std::error::Error;
+use std::fmt::Write;
 
 use ltm_ptx::launch::linear;
 use ltm_ptx::vm::{Config, VirtualGpu};
@@ -54,7 +55,16 @@ const STEPS: [Step; 5] = [
     shipped("linear_forward_bf16", 128, 256),
 ];
 
-fn main() -> Result<(), Box<dyn Error>> {
+const HEADING: &str = "\
+| kernel | warp instructions | bytes asked for | sectors | coalesced | shared accesses | bank conflicts | barriers | MFLOP | tensor MFLOP |
+|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+";
+
+/// The table, a row a kernel.
+///
+/// # Errors
+/// What a check of the virtual GPU finds, or results that differ from the first kernel's.
+pub fn table() -> Result<String, Box<dyn Error>> {
     let gpu = VirtualGpu::new(Config::default());
     let numbers = (EXTENT * EXTENT) as usize;
     let bytes = numbers * Storage::Bf16.size();
@@ -67,10 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(address)
     };
     let (x, weight, out) = (fill(5)?, fill(11)?, gpu.alloc(bytes)?);
-    println!(
-        "| kernel | warp instructions | bytes asked for | coalesced | shared accesses | bank conflicts |"
-    );
-    println!("|---|---:|---:|---:|---:|---:|");
+    let mut table = HEADING.to_owned();
     let mut first: Option<Vec<u8>> = None;
     for step in STEPS {
         let residual = step.shipped.then_some(0);
@@ -78,21 +85,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         let extents = [EXTENT; 3].into_iter().map(Arg::U32);
         let args: Vec<Arg> = pointers.map(Arg::Pointer).chain(extents).collect();
         let program = gpu.load(step.ptx)?;
-        let counters = gpu.launch(&program, step.entry, step.grid, step.block, 0, &args)?;
-        println!(
-            "| {} | {} | {} | {:.0} % | {} | {} |",
+        let c = gpu.launch(&program, step.entry, step.grid, step.block, 0, &args)?;
+        writeln!(
+            table,
+            "| `{}` | {} | {} | {} | {:.0} % | {} | {} | {} | {:.1} | {:.1} |",
             step.entry,
-            counters.warp_instructions,
-            counters.global_read_bytes + counters.global_written_bytes,
-            counters.coalescing_percent(),
-            counters.shared_accesses,
-            counters.shared_bank_conflicts,
-        );
+            c.warp_instructions,
+            c.global_read_bytes + c.global_written_bytes,
+            c.global_read_sectors + c.global_written_sectors,
+            c.coalescing_percent(),
+            c.shared_accesses,
+            c.shared_bank_conflicts,
+            c.barriers,
+            c.flops as f64 / 1e6,
+            c.tensor_flops as f64 / 1e6,
+        )?;
         let mut result = vec![0; bytes];
         gpu.read(out, &mut result)?;
         if *first.get_or_insert_with(|| result.clone()) != result {
             return Err(format!("{} differs from the first step", step.entry).into());
         }
     }
+    Ok(table)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    print!("{}", table()?);
     Ok(())
 }

@@ -12,11 +12,11 @@
 //
 // `fault` [1] is zero before the launch. The first row whose token is out of range, or the first
 // place where `order` is not sorted, is left there as ~index; the row is skipped. The backward
-// pass does nothing where embedding_backward_check_i32 has found such a place.
+// pass does nothing where embedding_backward_check_i32 (256 threads a block) found such a place.
 //
 // Bytes it must move: forward a token, a row in and a row out per row; backward a token, an
 // index and a row of d_out per row, and each row of d_table that occurs in and out. It moves
-// those; the index and the token are read again by each 128 columns.
+// those; the check and each 128 columns read the index and the token again.
 
 #include "vector.cuh"
 

@@ -222,7 +222,7 @@ __device__ __forceinline__ double update(const Update<T>& a) {
             backward<1>(d_z, mu, logvar, eps, d_mu, d_logvar, samples, layers, per_layer);       \
         }                                                                                        \
     }                                                                                            \
-    extern "C" __global__ void __launch_bounds__(kSample) gaussian_update_##SUFFIX(              \
+    extern "C" __global__ void __launch_bounds__(kSample, 1) gaussian_update_##SUFFIX(           \
         const T* d_z, const float* eps, float* mu, float* logvar, float* mu_moments,             \
         float* logvar_moments, double* kl, T* z, unsigned samples, unsigned layers,              \
         unsigned per_layer, float d_z_scale, float lr, float keep, float beta1,                  \

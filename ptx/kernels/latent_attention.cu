@@ -21,10 +21,10 @@
 //   backward_reduce   one thread per pair of numbers of d_kv adds the chunks in order
 // Nothing else is summed across blocks: no atomics, the same bits every time.
 //
-// Bytes, in units of one [batch, seq, heads, d] array: forward must move 2 (q, out), backward 3 (q,
-// d_out, d_q; 2 without d_q), and for M <= 16 they do, but for the latents, once per CHUNK tokens,
-// and `partial`, written and read once (8 M / CHUNK floats each for a token's float). Beyond 16
-// latents backward reads q and d_out ceil(M / 16) times, from the L2 where it lasts.
+// Bytes, in units of one [batch, seq, heads, d] array: forward must move 2 (q, out), backward 3 (q, d_out, d_q; 2
+// without d_q). For M <= 16 they do, and beside it the latents once per CHUNK tokens, `partial` out and in (f32, 2 M
+// for CHUNK numbers of q), and for each head the f32 angles of the tokens: one for a number of q, backward twice.
+// Beyond 16 latents backward reads q and d_out ceil(M / 16) times, from the L2 where it lasts.
 //
 // Statistics and sums are f32. bf16 rounds the rotated q and k, p and ds, as it rounds what it
 // stores. 2^x is the hardware's approximation (2 ulp).

@@ -9,7 +9,7 @@
 // see product_bf16.cuh; f32 takes one path, product_f32.cuh. backward_weight sums over rows, of
 // which there are many, into a matrix of few tiles: blockIdx.z cuts the rows, every cut writes its
 // sum to `partials` [cuts, outer, inner], and backward_weight_combine adds them in ascending order.
-// forward_vector serves up to 8 rows (decoding): one warp per output feature.
+// forward_vector serves up to 8 rows (decoding): one warp per output feature, four warps a block.
 //
 // Bytes, with b bytes a number, that must move: b (m k + n k + m n), once for each result m x n and
 // inner extent k. Asked for: A once per column of tiles and B once per row of tiles,

@@ -325,8 +325,9 @@ extern "C" __global__ void __launch_bounds__(128)
         forward<T>({x, delta, sum, weight, out, inv_rms, rows, width, rows_per_block, eps});     \
     }
 
+// Two blocks a processor: with three in mind the assembler spills on some architectures.
 #define BACKWARD(NAME, T)                                                                        \
-    extern "C" __global__ void __launch_bounds__(kThreads)                                       \
+    extern "C" __global__ void __launch_bounds__(kThreads, 2)                                    \
         NAME(const T* d_out, const T* x, const T* weight, const float* inv_rms, T* d_x,          \
              float* partial, unsigned rows, unsigned width, unsigned rows_per_block,             \
              unsigned accumulate) {                                                              \

@@ -52,7 +52,12 @@ __device__ __forceinline__ void load_four(const bf16* from, float* x) {
     const uint2 v = *reinterpret_cast<const uint2*>(from);
     widen_pair(v.x, x), widen_pair(v.y, x + 2);
 }
-__device__ __forceinline__ void store_four(float* to, const float* x) { store_vector(to, x); }
+// Four floats to global memory in one access: behind branches the compiler would split it.
+__device__ __forceinline__ void store_four(float* to, const float* x) {
+    asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)),
+                 "f"(x[0]), "f"(x[1]), "f"(x[2]), "f"(x[3])
+                 : "memory");
+}
 __device__ __forceinline__ void store_four(bf16* to, const float* x) {
     *reinterpret_cast<uint2*>(to) = make_uint2(narrow_pair(x[0], x[1]), narrow_pair(x[2], x[3]));
 }

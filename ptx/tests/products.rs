@@ -221,7 +221,8 @@ fn large_tiles_ask_for_each_operand_once_per_block() {
     let counters = bench.run(&launches[0]);
     let operands = 2 * k * (r * column_tiles + o * row_tiles);
     assert_eq!(counters.global_read_bytes, (operands + 4 * r * o) as u64);
-    assert_eq!(counters.coalescing_percent(), 100.0);
+    // Rows of d_out are no whole number of sectors: every second one begins in the middle of one.
+    assert!(counters.coalescing_percent() > 99.0, "{counters:?}");
     assert_eq!(counters.shared_bank_conflicts, 0);
 }
 

@@ -21,6 +21,7 @@ pub mod resources;
 pub mod run;
 pub mod run_dir;
 pub mod schedule;
+pub mod self_test;
 pub mod sites;
 pub mod trainer;
 pub mod workspace;

@@ -4,6 +4,7 @@
 
 mod adamw;
 mod add;
+pub mod cuda;
 mod device;
 mod driver;
 mod embedding;

@@ -57,6 +57,21 @@ impl Vm {
         }
     }
 
+    /// Decodes a module, so that it need not be when a kernel of it is launched.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`], for the first kernel, if the module is refused; for the kernel that it
+    /// lacks otherwise.
+    pub fn load(&mut self, module: &str) -> Result<()> {
+        for entry in ltm_ptx::entry_points().filter(|entry| entry.module == module) {
+            let program = program(&mut self.programs, &self.gpu, entry)?;
+            if !program.entries().iter().any(|name| name == entry.name) {
+                return Err(failed(entry.name, format!("not in module {module}")));
+            }
+        }
+        Ok(())
+    }
+
     /// The launches since the last call, oldest first; at most the last 16,384.
     pub fn take_launches(&mut self) -> Vec<LaunchRecord> {
         std::mem::take(&mut self.launches).into()

@@ -1,10 +1,10 @@
 // Step 3 of the ladder to linear.cu: tensor cores. A block of four warps forms 64 x 64 numbers of
 // y = x W^T; ldmatrix brings 16 x 16 numbers from shared memory into the registers of a warp, and
 // one mma does 2048 multiply-adds with them. Launch: (outer / 64, rows / 64) blocks of 128 threads.
-// `inner` is a multiple of 8 and rows start on 16 bytes.
+// A number is asked for 1/64 as often as in step 1. `inner` is a multiple of 8, rows start on 16 bytes.
 //
 // Tiles are 32 deep, rows of 64 bytes, one after the other as they come: the eight rows of a
-// matrix meet only two groups of banks, so every ldmatrix takes four passes. And between the
+// matrix meet only two groups of banks, so every matrix takes four passes. And between the
 // barriers either copies are under way or products, never both. Step 4, linear.cu, lets copies
 // run two tiles ahead and permutes the rows' 16-byte units.
 #include "matrix.cuh"

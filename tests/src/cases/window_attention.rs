@@ -3,7 +3,7 @@
 use ltm_engine::ops::{
     WindowAttentionBackward, WindowAttentionForward, WindowAttentionShape as Shape,
 };
-use ltm_engine::{Buffer, Device, Result};
+use ltm_engine::{Buffer, DType, Device, Result};
 
 use crate::numbers::{narrow, normals, widen};
 use crate::reference::{dot, window_attention};
@@ -74,7 +74,12 @@ impl Case for Backward {
     fn args(&self, format: Format) -> Vec<Arg> {
         let s = &self.shape;
         let qkv = format.stored(qkv(s));
-        let (out, logsumexp) = window_attention::forward(&widen(&qkv), s, Rounding::Exact);
+        // The sums that a forward pass in this storage leaves: weights come of them exactly.
+        let rounding = match format.storage {
+            DType::BF16 => Rounding::Bf16,
+            _ => Rounding::Exact,
+        };
+        let (out, logsumexp) = window_attention::forward(&widen(&qkv), s, rounding);
         vec![
             format.input("qkv", qkv),
             format.input("out", narrow(&out)),

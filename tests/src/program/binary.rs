@@ -12,7 +12,23 @@ pub fn ltm() -> &'static Path {
     PROGRAM.get_or_init(build)
 }
 
+/// A libcuda whose GPU is the virtual one; see `libcuda/lib.rs`.
+pub fn virtual_libcuda() -> &'static Path {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let examples = cargo(&["--example", "virtual_libcuda"]).join("examples");
+        let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        examples.join(format!("{prefix}virtual_libcuda{suffix}"))
+    })
+}
+
 fn build() -> PathBuf {
+    cargo(&["--bin", "ltm"]).join(format!("ltm{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// Builds with the profile and into the target directory of the running test: the directory that
+/// the profile's programs are in.
+fn cargo(target: &[&str]) -> PathBuf {
     // TARGET/PROFILE/deps/this-test
     let test = std::env::current_exe().unwrap();
     let profile_dir = test.ancestors().nth(2).unwrap();
@@ -24,12 +40,13 @@ fn build() -> PathBuf {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         // With this package, so that the features of shared dependencies are those of the test
         // run and nothing is compiled a second time.
-        .args(["build", "--package", "ltm", "--package", "ltm-tests", "--bin", "ltm"])
+        .args(["build", "--package", "ltm", "--package", "ltm-tests"])
+        .args(target)
         .args(["--profile", profile])
         .arg("--target-dir")
         .arg(profile_dir.parent().unwrap())
         .output()
         .unwrap();
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    profile_dir.join(format!("ltm{}", std::env::consts::EXE_SUFFIX))
+    profile_dir.to_owned()
 }

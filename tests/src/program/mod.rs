@@ -6,7 +6,7 @@ mod sandbox;
 mod shards;
 mod wait;
 
-pub use binary::ltm;
+pub use binary::{ltm, virtual_libcuda};
 pub use outcome::Outcome;
 pub use sandbox::{Sandbox, files};
 pub use shards::{Shard, tokens_of};

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use super::{Outcome, ltm};
+use super::{Outcome, ltm, virtual_libcuda};
 
 /// Settings of a model that an iteration of takes milliseconds; three iterations.
 const MICRO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suites/micro.toml");
@@ -68,6 +68,34 @@ impl Sandbox {
     /// Runs the program with arguments.
     pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Outcome {
         Outcome::of(&mut self.command(args))
+    }
+
+    /// The program on a machine with a GPU, which is the virtual one behind a libcuda of ours;
+    /// `settings` say what is wrong with it, as `libcuda/lib.rs` tells.
+    pub fn command_with_gpu<S: AsRef<OsStr>>(
+        &self,
+        settings: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let driver = self.path("driver");
+        if fs::create_dir(&driver).is_ok() {
+            fs::copy(virtual_libcuda(), driver.join("libcuda.so")).unwrap();
+        }
+        let mut command = self.command(args);
+        command
+            .env("LD_LIBRARY_PATH", driver)
+            .env("VIRTUAL_LIBCUDA", settings)
+            .env("XDG_CACHE_HOME", self.path("cache"));
+        command
+    }
+
+    /// Runs [`Sandbox::command_with_gpu`].
+    pub fn run_with_gpu<S: AsRef<OsStr>>(
+        &self,
+        settings: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Outcome {
+        Outcome::of(&mut self.command_with_gpu(settings, args))
     }
 
     /// Runs the program with arguments that must be refused: no file is changed, removed or

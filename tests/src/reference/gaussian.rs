@@ -27,7 +27,8 @@ pub fn reparameterise(mu: &[f64], logvar: &[f64], eps: &[f64], s: &GaussianShape
 pub fn kl(mu: &[f64], logvar: &[f64], s: &GaussianShape) -> Vec<f64> {
     let term = |(m, lv): (&f64, &f64)| 0.5 * (m * m + lv.exp() - lv - 1.0);
     let terms: Vec<f64> = mu.iter().zip(logvar).map(term).collect();
-    terms.chunks_exact(s.per_sample()).map(|terms| terms.iter().sum()).collect()
+    let of_sample = |sample: usize| terms[sample * s.per_sample()..][..s.per_sample()].iter().sum();
+    (0..s.samples).map(of_sample).collect()
 }
 
 /// Gradients of `d_z . z + sum(kl)` with respect to `mu` and `logvar`.

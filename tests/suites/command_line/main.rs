@@ -3,9 +3,11 @@
 
 mod checkpoints;
 mod corpora;
+mod devices;
 mod disk;
 mod divergence;
 mod interrupt;
+mod kernels;
 mod pipeline;
 mod runs;
 mod settings;

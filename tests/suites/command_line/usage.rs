@@ -2,7 +2,7 @@
 
 use ltm_tests::program::Sandbox;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "quickstart",
     "tokenize",
     "train",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 10] = [
     "parity",
     "plan",
     "bench",
+    "doctor",
     "inspect",
     "report",
 ];
@@ -44,7 +45,7 @@ fn wrong_usage_ends_with_exit_code_2() {
     misused("train --out run", &["--data"]);
     misused("train --data shards --out run --colour blue", &["--colour"]);
     misused("train --data shards --out run --preset huge", &["huge", "tiny, small, medium, large"]);
-    misused("train --data shards --out run --device gpu", &["gpu", "auto or cpu"]);
+    misused("train --data shards --out run --device gpu", &["gpu", "auto, cpu, cuda or vm"]);
     misused("train --data shards --out run --threads 100000", &["--threads", "0", "1024"]);
     misused("train --data shards --out run --threads many", &["many", "--threads"]);
     misused("tokenize corpus.jsonl", &["--out"]);

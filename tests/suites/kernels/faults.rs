@@ -215,7 +215,7 @@ fn shuffles_from_absent_lanes() {
 #[test]
 fn indices_that_wrap() {
     use With::*;
-    let with = [Written(32), Fresh(32), U32(1 << 20), U32(1 << 12)];
+    let with = [Written(32), Fresh(32), U32(1 << 20), U32((1 << 12) + 1)];
     caught("index_wraps", FaultKind::IndexOverflow, 0, 1, 32, &with);
 }
 

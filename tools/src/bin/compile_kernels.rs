@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use ltm_tools::kernels::{Compiled, Error, Toolchain, compile_all, files_below};
+use ltm_tools::kernels::{Compiled, Error, Toolchain, compile_all, files_below, fix_addresses};
 
 /// Compile the kernels to PTX with the pinned NVRTC, and write the manifest.
 ///
@@ -21,12 +21,21 @@ struct Args {
     /// Write nothing; fail if a compiled file differs from what its source compiles to
     #[arg(long)]
     check: bool,
+    /// With --check: how often to try where the system gives no fixed layout of addresses
+    #[arg(long, default_value_t = 6)]
+    attempts: u32,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let fixed = fix_addresses();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
+        // With random addresses a process now and then compiles a kernel to something else.
+        Err(Error::Stale { files }) if !fixed && args.attempts > 1 => {
+            eprintln!("{} differ; addresses are random here: once more", files.join(", "));
+            again(args.attempts - 1)
+        }
         Err(e) => {
             eprintln!("error: {e}");
             ExitCode::FAILURE
@@ -34,9 +43,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// The same in a process of its own, which has other addresses.
+fn again(attempts: u32) -> ExitCode {
+    let mut args: Vec<_> = std::env::args_os().skip(1).collect();
+    if let Some(at) = args.iter().position(|arg| arg == "--attempts") {
+        args.drain(at..(at + 2).min(args.len()));
+    }
+    args.retain(|arg| !arg.to_string_lossy().starts_with("--attempts="));
+    args.extend(["--attempts".into(), attempts.to_string().into()]);
+    let status = std::env::current_exe()
+        .and_then(|program| std::process::Command::new(program).args(args).status());
+    match status {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("error: cannot start once more: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn run(args: &Args) -> Result<(), Error> {
     let toolchain = Toolchain::open(&args.toolchain, &args.ptx.join("toolchain.txt"))?;
-    let compiled = compile_all(&args.ptx.join("kernels"), &toolchain)?;
+    let root = args.ptx.join("compiled");
+    let compiled = compile_all(&args.ptx.join("kernels"), &toolchain, &root)?;
     for entry in &compiled.manifest.entries {
         let spills = entry.usage.spill_stores + entry.usage.spill_loads;
         println!(
@@ -44,7 +74,6 @@ fn run(args: &Args) -> Result<(), Error> {
             entry.entry, entry.usage.registers, entry.usage.static_shared, spills
         );
     }
-    let root = args.ptx.join("compiled");
     let files = all_files(&compiled);
     match args.check {
         true => check(&root, &files),

@@ -3,6 +3,7 @@
 //! The build of the program never comes here: it takes the compiled files as they are. NVRTC
 //! needs no host compiler and no headers, and its text does not depend on the directory.
 
+mod addresses;
 mod compile;
 mod error;
 mod manifest;
@@ -10,6 +11,7 @@ mod nvrtc;
 mod ptxas;
 mod toolchain;
 
+pub use addresses::fix as fix_addresses;
 pub use compile::{Compiled, compile_all, files_below};
 pub use error::Error;
 pub use manifest::{EntryUsage, Manifest, ModuleRecord};

@@ -1,18 +1,21 @@
 //! Flags that every computing command has.
 
+use std::sync::OnceLock;
+
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory};
 use ltm::config::{Config, ConfigError, Dtype, Layers};
 use ltm_engine::{Device, DeviceKind};
 
 use super::Cli;
+use super::output::tell;
 
 /// Which processor computes.
 #[derive(Args, Clone, Debug)]
 pub struct DeviceArgs {
-    /// Processor: auto, cpu, or vm, the virtual GPU, which runs and checks the GPU's kernels
+    /// Processor: auto, cpu, cuda, or vm, the virtual GPU, which runs and checks the GPU's kernels
     #[arg(long, default_value = "auto", value_parser = parse_kind)]
-    pub device: DeviceKind,
+    device: DeviceKind,
     /// Worker threads on the host; 0 takes one per core
     #[arg(long, default_value_t = 0, value_parser = parse_threads)]
     pub threads: usize,
@@ -38,7 +41,27 @@ pub fn parse_threads(text: &str) -> Result<usize, String> {
 impl DeviceArgs {
     /// Opens the device.
     pub fn open(&self) -> ltm_engine::Result<Box<dyn Device>> {
-        ltm_engine::open(self.device, self.threads)
+        ltm_engine::open(self.kind(), self.threads)
+    }
+
+    /// The processor, never `Auto`. Where that stands for the CPU, the user is told why, once.
+    pub fn kind(&self) -> DeviceKind {
+        static AUTO: OnceLock<DeviceKind> = OnceLock::new();
+        match self.device {
+            DeviceKind::Auto => *AUTO.get_or_init(|| {
+                let (kind, reason) = DeviceKind::Auto.resolve();
+                if let Some(reason) = reason {
+                    tell!("device auto takes the CPU: {reason}");
+                }
+                kind
+            }),
+            kind => kind,
+        }
+    }
+
+    /// The processor as asked for.
+    pub fn asked(&self) -> DeviceKind {
+        self.device
     }
 
     /// The storage asked for, f32 if none was.
@@ -67,11 +90,14 @@ impl DeviceArgs {
     }
 
     fn expect_stored(&self, dtype: Dtype) -> Result<(), clap::Error> {
-        match (dtype, self.device) {
-            (Dtype::Bf16, DeviceKind::Auto | DeviceKind::Cpu) => Err(Cli::command().error(
+        if dtype == Dtype::F32 {
+            return Ok(());
+        }
+        match self.kind() {
+            DeviceKind::Auto | DeviceKind::Cpu => Err(Cli::command().error(
                 ErrorKind::ArgumentConflict,
                 "the CPU computes in f32, and train.dtype is bf16; use --dtype f32, or a GPU \
-                 (--device vm)",
+                 (--device cuda or vm)",
             )),
             _ => Ok(()),
         }

@@ -19,14 +19,15 @@ pub struct Args {
     /// A shard, a directory of shards, a checkpoint, a safetensors file, or a run
     #[arg(required_unless_present = "kernels")]
     paths: Vec<PathBuf>,
-    /// Every kernel of this build: registers, shared memory, spills
+    /// Every kernel of this build: registers, spills, shared memory, launch shape
     #[arg(long)]
     kernels: bool,
-    /// Run each operation on the virtual GPU as well, and count what its kernels do
+    /// Run them on the virtual GPU as well: bytes moved against the least, coalescing, bank
+    /// conflicts, FLOPs
     #[arg(long, requires = "kernels")]
     measure: bool,
     /// Worker threads of the virtual GPU; 0 takes one per core
-    #[arg(long, default_value_t = 0, value_parser = parse_threads)]
+    #[arg(long, default_value_t = 0, value_parser = parse_threads, requires = "measure")]
     threads: usize,
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod device;
+mod doctor;
 mod eval;
 mod generate;
 mod inspect;
@@ -51,6 +52,8 @@ enum Command {
     Plan(plan::Args),
     /// Measure training on this machine, and where the time goes
     Bench(bench::Args),
+    /// Tell what this machine can do: driver, GPUs, libraries, kernels, and a self-test
+    Doctor(doctor::Args),
     /// Tell what a shard, a checkpoint or a run is, or what the GPU's kernels are
     Inspect(inspect::Args),
     /// Draw the curves and samples of runs as one HTML page
@@ -71,6 +74,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Parity(args) => parity::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Report(args) => report::run(args),
     }

@@ -29,7 +29,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut passed = true;
     for fixture in &args.fixtures {
         let report =
-            parity::run(fixture, args.device.device, args.device.threads, args.device.dtype()?)?;
+            parity::run(fixture, args.device.kind(), args.device.threads, args.device.dtype()?)?;
         passed &= report.passed();
         if args.json {
             say!("{}", serde_json::to_string(&report)?)?;

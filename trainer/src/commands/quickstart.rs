@@ -77,7 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         out: run_path.clone(),
         config,
         resume: false,
-        device: args.device.device,
+        device: args.device.kind(),
         threads: args.device.threads,
     };
     let mut watch = Watch::new();

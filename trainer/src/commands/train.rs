@@ -72,7 +72,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         data: args.data,
         out: args.out,
         resume: args.resume,
-        device: args.device.device,
+        device: args.device.kind(),
         threads: args.device.threads,
     };
     let stop = interrupt::flag()?;

@@ -92,10 +92,11 @@ pub fn train(
     options.config.check()?;
     let mut loader = open_loader(options, Split::Train)?;
     let validation = open_validation(options, observer)?;
+    // Before anything is written: a device that is not there is no reason to leave a run.
+    let device = ltm_engine::open(options.device, options.threads)?;
     let run_dir = resume::take(options)?;
     let paths = run_dir.paths().clone();
     checkpoint::recover(&paths.checkpoints())?;
-    let device = ltm_engine::open(options.device, options.threads)?;
     observer.event(Event::Started { device: device.name(), windows: loader.windows() });
     let mut trainer = Trainer::new(device, options.config.clone())?;
     let start = resume::load(&mut trainer, &mut loader, &paths, options)?;

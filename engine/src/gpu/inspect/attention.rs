@@ -1,40 +1,51 @@
 //! Both attentions.
 
 use super::bench::Bench;
+use super::unrun::Noting;
 use crate::ops::*;
 use crate::{DType, Result};
 
-pub fn measure(b: &mut Bench<'_>) -> Result<()> {
-    window(b)?;
-    decode(b)?;
-    latent(b)
+pub fn measure<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
+    for head_dim in HEAD_DIMS {
+        window(b, head_dim)?;
+    }
+    for head_dim in HEAD_DIMS {
+        decode(b, head_dim)?;
+    }
+    for head_dim in HEAD_DIMS {
+        latent(b, head_dim)?;
+    }
+    Ok(())
 }
 
-fn window_shape(b: &Bench<'_>) -> WindowAttentionShape {
+/// Every head size that has kernels of its own; as many heads as fill the width.
+const HEAD_DIMS: [usize; 4] = [16, 32, 64, 128];
+
+fn window_shape<D: Noting>(b: &Bench<'_, D>, head_dim: usize) -> WindowAttentionShape {
     let s = b.shape();
     WindowAttentionShape {
         batch: s.batch,
         seq: s.seq,
-        heads: s.heads,
-        head_dim: s.head_dim,
+        heads: s.dim() / head_dim,
+        head_dim,
         window: s.window,
         theta: 10_000.0,
     }
 }
 
-fn window(b: &mut Bench<'_>) -> Result<()> {
-    let shape = window_shape(b);
+fn window<D: Noting>(b: &mut Bench<'_, D>, head_dim: usize) -> Result<()> {
+    let shape = window_shape(b, head_dim);
     let (n, statistics) = (shape.rows() * shape.width(), shape.rows() * shape.heads);
     let (qkv, out) = (b.input(3 * n)?, b.output(n)?);
     let logsumexp = b.result(DType::F32, statistics)?;
-    b.run("window_attention_forward", |gpu| {
+    b.run(&format!("window_attention_forward (d {head_dim})"), |gpu| {
         let (qkv, out, logsumexp) = (&qkv, &out, &logsumexp);
         gpu.window_attention_forward(&WindowAttentionForward { qkv, out, logsumexp, shape })
     })?;
     let (qkv, out, d_out) = (b.input(3 * n)?, b.input(n)?, b.input(n)?);
     let logsumexp = b.floats(statistics)?;
     let d_qkv = b.output(3 * n)?;
-    b.run("window_attention_backward", |gpu| {
+    b.run(&format!("window_attention_backward (d {head_dim})"), |gpu| {
         gpu.window_attention_backward(&WindowAttentionBackward {
             qkv: &qkv,
             out: &out,
@@ -47,14 +58,14 @@ fn window(b: &mut Bench<'_>) -> Result<()> {
 }
 
 /// One token at the end of a window that is full.
-fn decode(b: &mut Bench<'_>) -> Result<()> {
-    let shape = WindowAttentionShape { seq: 1, ..window_shape(b) };
+fn decode<D: Noting>(b: &mut Bench<'_, D>, head_dim: usize) -> Result<()> {
+    let shape = WindowAttentionShape { seq: 1, ..window_shape(b, head_dim) };
     let n = shape.batch * shape.width();
     let position = shape.window;
     // The slot of the new token is written, the others are read.
     let [keys, values] = [b.input(n * shape.window)?, b.input(n * shape.window)?];
     let (qkv, out) = (b.input(3 * n)?, b.output(n)?);
-    b.run("window_attention_decode", |gpu| {
+    b.run(&format!("window_attention_decode (d {head_dim})"), |gpu| {
         gpu.window_attention_decode(&WindowAttentionDecode {
             qkv: &qkv,
             keys: &keys,
@@ -66,13 +77,13 @@ fn decode(b: &mut Bench<'_>) -> Result<()> {
     })
 }
 
-fn latent(b: &mut Bench<'_>) -> Result<()> {
+fn latent<D: Noting>(b: &mut Bench<'_, D>, head_dim: usize) -> Result<()> {
     let s = b.shape();
     let shape = LatentAttentionShape {
         batch: s.batch,
         seq: s.seq,
-        heads: s.heads,
-        head_dim: s.head_dim,
+        heads: s.dim() / head_dim,
+        head_dim,
         latents: s.latents,
         latent_stride: Some((s.seq / (s.layers * s.latents)) as u32),
         first_position: 0,
@@ -80,13 +91,13 @@ fn latent(b: &mut Bench<'_>) -> Result<()> {
     };
     let (n, latents) = (shape.rows() * shape.width(), 2 * s.batch * s.latents * shape.width());
     let (q, kv, out) = (b.input(n)?, b.input(latents)?, b.output(n)?);
-    b.run("latent_attention_forward", |gpu| {
+    b.run(&format!("latent_attention_forward (d {head_dim})"), |gpu| {
         let (q, kv, out) = (&q, &kv, &out);
         gpu.latent_attention_forward(&LatentAttentionForward { q, kv, out, shape })
     })?;
     let (q, kv, d_out) = (b.input(n)?, b.input(latents)?, b.input(n)?);
     let (d_q, d_kv) = (b.output(n)?, b.output(latents)?);
-    b.run("latent_attention_backward", |gpu| {
+    b.run(&format!("latent_attention_backward (d {head_dim})"), |gpu| {
         gpu.latent_attention_backward(&LatentAttentionBackward {
             q: &q,
             kv: &kv,

@@ -1,20 +1,21 @@
 //! Arguments for a measurement, counted as they are made.
 
+use super::unrun::Noting;
 use super::{Measured, SHAPE, Shape};
-use crate::gpu::{Gpu, Vm};
+use crate::gpu::Gpu;
 use crate::{Buffer, DType, Device, DeviceExt, Result, bf16};
 
 /// Runs operations and notes what they did.
-pub struct Bench<'a> {
-    gpu: &'a mut Gpu<Vm>,
+pub struct Bench<'a, D: Noting> {
+    gpu: &'a mut Gpu<D>,
     storage: DType,
     minimum: u64,
     all: &'a mut Vec<Measured>,
 }
 
-impl<'a> Bench<'a> {
+impl<'a, D: Noting> Bench<'a, D> {
     /// Measurements in `storage` that go to the end of `all`.
-    pub fn new(gpu: &'a mut Gpu<Vm>, storage: DType, all: &'a mut Vec<Measured>) -> Self {
+    pub fn new(gpu: &'a mut Gpu<D>, storage: DType, all: &'a mut Vec<Measured>) -> Self {
         Self { gpu, storage, minimum: 0, all }
     }
 
@@ -87,15 +88,15 @@ impl<'a> Bench<'a> {
     pub fn run(
         &mut self,
         operation: &str,
-        call: impl FnOnce(&mut Gpu<Vm>) -> Result<()>,
+        call: impl FnOnce(&mut Gpu<D>) -> Result<()>,
     ) -> Result<()> {
-        self.gpu.driver().take_launches();
+        self.gpu.driver().take();
         call(self.gpu)?;
         self.all.push(Measured {
             operation: operation.into(),
             storage: self.storage,
             minimum_bytes: std::mem::take(&mut self.minimum),
-            launches: self.gpu.driver().take_launches(),
+            launches: self.gpu.driver().take(),
         });
         Ok(())
     }

@@ -1,25 +1,38 @@
 //! Matrix products.
 
 use super::bench::Bench;
+use super::unrun::Noting;
 use crate::ops::*;
 use crate::{DType, Result};
 
-pub fn measure(b: &mut Bench<'_>) -> Result<()> {
+pub fn measure<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let (rows, dim) = (b.shape().rows(), b.shape().dim());
     forward(b, "linear_forward", (rows, dim, 3 * dim), true)?;
     forward(b, "linear_forward (one row)", (1, dim, 3 * dim), false)?;
     // No row of either operand is a whole number of 16-byte units.
     forward(b, "linear_forward (ragged)", (rows + 1, 129, 67), false)?;
-    backward(b, "", (rows, dim, 3 * dim))?;
-    backward(b, " (ragged)", (rows + 1, 129, 67))?;
-    for weight in [false, true] {
-        cross_entropy(b, weight)?;
+    backward_input(b, "linear_backward_input", (rows, dim, 3 * dim))?;
+    backward_input(b, "linear_backward_input (ragged)", (rows + 1, 129, 67))?;
+    backward_weight(b, "linear_backward_weight", (rows, dim, 3 * dim))?;
+    backward_weight(b, "linear_backward_weight (ragged)", (rows + 1, 129, 67))?;
+    // Many rows for a small result: the sum over them is cut.
+    backward_weight(b, "linear_backward_weight (cut)", (5 * rows, dim / 2, dim / 2))?;
+    if b.storage() == DType::BF16 {
+        // Results of 16 x 8 large tiles, as those of a training are. In f32 there is one tile.
+        let (many, few) = (8 * rows, 64);
+        forward(b, "linear_forward (large)", (many, few, many / 2), false)?;
+        backward_input(b, "linear_backward_input (large)", (many, many / 2, few))?;
+        backward_weight(b, "linear_backward_weight (large)", (few, many, many / 2))?;
+    }
+    cross_entropy(b, dim, false)?;
+    for width in [dim / 2, dim, 2 * dim] {
+        cross_entropy(b, width, true)?;
     }
     Ok(())
 }
 
-fn forward(
-    b: &mut Bench<'_>,
+fn forward<D: Noting>(
+    b: &mut Bench<'_, D>,
     name: &str,
     (rows, inner, outer): (usize, usize, usize),
     with_residual: bool,
@@ -43,14 +56,14 @@ fn forward(
     })
 }
 
-fn backward(
-    b: &mut Bench<'_>,
-    suffix: &str,
+fn backward_input<D: Noting>(
+    b: &mut Bench<'_, D>,
+    name: &str,
     (rows, inner, outer): (usize, usize, usize),
 ) -> Result<()> {
     let (d_out, weight) = (b.input(rows * outer)?, b.input(outer * inner)?);
     let d_x = b.output(rows * inner)?;
-    b.run(&format!("linear_backward_input{suffix}"), |gpu| {
+    b.run(name, |gpu| {
         gpu.linear_backward_input(&LinearBackwardInput {
             d_out: &d_out,
             weight: &weight,
@@ -60,17 +73,24 @@ fn backward(
             inner,
             outer,
         })
-    })?;
+    })
+}
+
+fn backward_weight<D: Noting>(
+    b: &mut Bench<'_, D>,
+    name: &str,
+    (rows, inner, outer): (usize, usize, usize),
+) -> Result<()> {
     let (d_out, x) = (b.input(rows * outer)?, b.input(rows * inner)?);
     let d_weight = b.updated(outer * inner)?;
-    b.run(&format!("linear_backward_weight{suffix}"), |gpu| {
+    b.run(name, |gpu| {
         let (d_out, x, d_weight) = (&d_out, &x, &d_weight);
         gpu.linear_backward_weight(&LinearBackwardWeight { d_out, x, d_weight, rows, inner, outer })
     })
 }
 
-fn cross_entropy(b: &mut Bench<'_>, with_weight: bool) -> Result<()> {
-    let (rows, width, vocab) = (b.shape().rows(), b.shape().dim(), b.shape().vocab);
+fn cross_entropy<D: Noting>(b: &mut Bench<'_, D>, width: usize, with_weight: bool) -> Result<()> {
+    let (rows, vocab) = (b.shape().rows(), b.shape().vocab);
     let (hidden, weight) = (b.input(rows * width)?, b.input(vocab * width)?);
     let targets: Vec<i32> = (0..rows).map(|r| (r * 37 % vocab) as i32).collect();
     let targets = b.indices(&targets)?;
@@ -80,11 +100,8 @@ fn cross_entropy(b: &mut Bench<'_>, with_weight: bool) -> Result<()> {
         true => Some(b.updated(vocab * width)?),
         false => None,
     };
-    let name = match with_weight {
-        true => "linear_cross_entropy (d_weight)",
-        false => "linear_cross_entropy",
-    };
-    b.run(name, |gpu| {
+    let wanted = if with_weight { ", d_weight" } else { "" };
+    b.run(&format!("linear_cross_entropy (width {width}{wanted})"), |gpu| {
         gpu.linear_cross_entropy(&LinearCrossEntropy {
             hidden: &hidden,
             weight: &weight,

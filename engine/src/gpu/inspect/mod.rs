@@ -3,20 +3,28 @@
 mod attention;
 mod bench;
 mod linear;
+mod load;
 mod rows;
 mod small;
+#[cfg(test)]
+mod tests;
+mod unrun;
 mod usage;
+
+use ltm_ptx::EntryPoint;
 
 use super::{Gpu, LaunchRecord};
 use crate::{DType, Result};
 use bench::Bench;
+use unrun::{Noting, Unrun};
 
+pub use load::{Loaded, load_cuda, load_virtual};
 pub use usage::{Usage, usage};
 
-/// What one operation did at the shape of [`measure`].
+/// What one call of an operation did.
 #[derive(Clone, Debug)]
 pub struct Measured {
-    /// Operation, as in [`crate::Ops`], with what is special about the call in brackets.
+    /// Operation, as in [`crate::Ops`], with what the call changes in brackets.
     pub operation: String,
     /// Storage of its arguments; f32 where it has none in storage.
     pub storage: DType,
@@ -35,8 +43,9 @@ impl Measured {
     }
 }
 
-/// The shape of [`measure`]: `small` with half of its width and heads, an eighth of its tokens
-/// and a vocabulary that is no multiple of anything either.
+/// The shape of [`measure`]: `small` with half of its width and heads, an eighth of its tokens, a
+/// quarter of its window, and a vocabulary that is no multiple of anything either. Calls that
+/// reach a kernel which this shape does not choose say what they change in brackets.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Sequences.
@@ -84,15 +93,45 @@ impl Shape {
     }
 }
 
-/// Runs every operation once in each storage type on a virtual GPU of `threads` threads.
+/// How a kernel is launched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaunchShape {
+    /// What runs.
+    pub entry: &'static EntryPoint,
+    /// Blocks in x, y, z.
+    pub grid: [u32; 3],
+    /// Threads of a block in x, y, z.
+    pub block: [u32; 3],
+    /// Dynamic shared memory of a block, bytes.
+    pub shared_bytes: u32,
+}
+
+/// The launches of [`measure`], in their order, without running them.
+///
+/// # Errors
+/// The first operation that refuses its arguments.
+pub fn launches() -> Result<Vec<LaunchShape>> {
+    let all = call_all(&mut Gpu::new(Unrun::default()))?;
+    let shape = |launch: LaunchRecord| {
+        let LaunchRecord { entry, grid, block, shared_bytes, .. } = launch;
+        LaunchShape { entry, grid, block, shared_bytes }
+    };
+    Ok(all.into_iter().flat_map(|call| call.launches).map(shape).collect())
+}
+
+/// Runs every operation in each storage type, and as often as it takes to reach every kernel, on
+/// a virtual GPU of `threads` threads of the host (0: one per core).
 ///
 /// # Errors
 /// The first operation that fails.
 pub fn measure(threads: usize) -> Result<Vec<Measured>> {
-    let mut gpu = Gpu::virtual_gpu(threads);
+    call_all(&mut Gpu::virtual_gpu(threads))
+}
+
+fn call_all<D: Noting>(gpu: &mut Gpu<D>) -> Result<Vec<Measured>> {
     let mut all = Vec::new();
     for storage in [DType::F32, DType::BF16] {
-        let mut bench = Bench::new(&mut gpu, storage, &mut all);
+        let mut bench = Bench::new(gpu, storage, &mut all);
         rows::measure(&mut bench)?;
         linear::measure(&mut bench)?;
         attention::measure(&mut bench)?;

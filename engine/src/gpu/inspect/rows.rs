@@ -1,10 +1,11 @@
 //! Operations that go row by row or number by number.
 
 use super::bench::Bench;
+use super::unrun::Noting;
 use crate::ops::*;
 use crate::{DType, Result};
 
-pub fn measure(b: &mut Bench<'_>) -> Result<()> {
+pub fn measure<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     embedding(b)?;
     rms_norm(b)?;
     swiglu(b)?;
@@ -13,7 +14,7 @@ pub fn measure(b: &mut Bench<'_>) -> Result<()> {
     b.run("add", |gpu| gpu.add(&Add { x: &x, into: &into }))
 }
 
-fn embedding(b: &mut Bench<'_>) -> Result<()> {
+fn embedding<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let s = b.shape();
     let (rows, width, vocab) = (s.rows(), s.dim(), s.vocab);
     // As text is: some tokens often, most never.
@@ -49,7 +50,7 @@ fn embedding(b: &mut Bench<'_>) -> Result<()> {
     })
 }
 
-fn rms_norm(b: &mut Bench<'_>) -> Result<()> {
+fn rms_norm<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let (rows, width) = (b.shape().rows(), b.shape().dim());
     let n = rows * width;
     for residual in [false, true] {
@@ -91,7 +92,7 @@ fn rms_norm(b: &mut Bench<'_>) -> Result<()> {
     })
 }
 
-fn swiglu(b: &mut Bench<'_>) -> Result<()> {
+fn swiglu<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let (rows, width) = (b.shape().rows(), b.shape().ffn);
     let n = rows * width;
     let (gate_up, out) = (b.input(2 * n)?, b.output(n)?);

@@ -1,6 +1,7 @@
 //! The posterior, the optimiser, random numbers and sampling.
 
 use super::bench::Bench;
+use super::unrun::Noting;
 use crate::ops::*;
 use crate::philox::Stream;
 use crate::{DType, Result};
@@ -8,7 +9,7 @@ use crate::{DType, Result};
 const STEP: AdamWStep =
     AdamWStep { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, number: 1 };
 
-pub fn measure(b: &mut Bench<'_>) -> Result<()> {
+pub fn measure<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     gaussian(b)?;
     update(b)?;
     adamw(b)?;
@@ -19,12 +20,12 @@ pub fn measure(b: &mut Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-fn gaussian_shape(b: &Bench<'_>) -> GaussianShape {
+fn gaussian_shape<D: Noting>(b: &Bench<'_, D>) -> GaussianShape {
     let s = b.shape();
     GaussianShape { samples: s.batch, layers: s.layers, per_layer: s.latents * s.dim() }
 }
 
-fn gaussian(b: &mut Bench<'_>) -> Result<()> {
+fn gaussian<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let shape = gaussian_shape(b);
     let n = shape.len();
     let [mu, logvar, eps] = [b.floats(n)?, b.floats(n)?, b.floats(n)?];
@@ -49,7 +50,7 @@ fn gaussian(b: &mut Bench<'_>) -> Result<()> {
     })
 }
 
-fn update(b: &mut Bench<'_>) -> Result<()> {
+fn update<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let shape = gaussian_shape(b);
     let n = shape.len();
     let (d_z, eps) = (b.input(n)?, b.floats(n)?);
@@ -74,7 +75,7 @@ fn update(b: &mut Bench<'_>) -> Result<()> {
 }
 
 /// As many parameters as a feed-forward block has, with a bf16 copy where that is stored.
-fn adamw(b: &mut Bench<'_>) -> Result<()> {
+fn adamw<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let n = 3 * b.shape().dim() * b.shape().ffn;
     let (params, gradients) = (b.updated(n)?, b.floats(n)?);
     let (first_moment, second_moment) = (b.updated(n)?, b.updated(n)?);
@@ -96,7 +97,7 @@ fn adamw(b: &mut Bench<'_>) -> Result<()> {
     })
 }
 
-fn sample(b: &mut Bench<'_>) -> Result<()> {
+fn sample<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let (rows, vocab) = (b.shape().batch, b.shape().vocab);
     for (name, temperature, top_k) in
         [("sample (greedy)", 0.0, 0), ("sample", 0.8, 0), ("sample (top_k)", 0.8, 40)]
@@ -120,7 +121,7 @@ fn sample(b: &mut Bench<'_>) -> Result<()> {
 }
 
 /// Operations that have no argument in storage.
-fn once(b: &mut Bench<'_>) -> Result<()> {
+fn once<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let shape = gaussian_shape(b);
     let n = shape.len();
     let (mu, logvar) = (b.floats(n)?, b.floats(n)?);

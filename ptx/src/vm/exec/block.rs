@@ -62,8 +62,13 @@ pub(super) struct Arrival {
 }
 
 impl<'a> Block<'a> {
-    /// A block for launches of this shape; `wraps` makes it look for wrapped indices.
-    pub(super) fn new(shape: Shape<'a>, global: GlobalView<'a>, wraps: bool) -> Self {
+    /// A block for launches of this shape; `naming` makes it find out what can be known of a
+    /// fault: whether its index wrapped, and who writes later what was read too early.
+    pub(super) fn new(shape: Shape<'a>, global: GlobalView<'a>, naming: bool) -> Self {
+        let mut shared = SharedMemory::new();
+        if naming {
+            shared.hold_unwritten();
+        }
         let meets = |inst: &Inst| matches!(inst.op, Op::Barrier { .. });
         let meet = shape.geometry.warps() > 1 && shape.kernel.code.iter().any(meets);
         let warps = (0..shape.geometry.warps())
@@ -72,14 +77,14 @@ impl<'a> Block<'a> {
         Self {
             shape,
             global,
-            shared: SharedMemory::new(),
+            shared,
             warps,
             barriers: [Barrier::default(); BARRIERS],
             index: 0,
             counters: Counters::default(),
             classes: [0; CLASSES],
             issued: 0,
-            wraps: wraps.then(super::wraps::Wraps::default),
+            wraps: naming.then(super::wraps::Wraps::default),
             fresh: meet.then(Fresh::default),
         }
     }
@@ -109,7 +114,17 @@ impl<'a> Block<'a> {
         let mut warps = std::mem::take(&mut self.warps);
         let result = self.rounds(&mut warps);
         self.warps = warps;
-        result
+        let Some(read) = self.shared.held_read() else { return result };
+        let of_that_read = |fault: &Fault| {
+            fault.kind == FaultKind::Race
+                && fault.other.is_some_and(|(site, ..)| {
+                    (site.warp, site.pc) == (read.site.warp, read.site.pc)
+                })
+        };
+        match result {
+            Err(race) if of_that_read(&race) => Err(race),
+            _ => Err(read),
+        }
     }
 
     /// Turns of the warps in order, until all are done.
@@ -207,6 +222,9 @@ impl<'a> Block<'a> {
         let all = if warps.len() == 32 { u32::MAX } else { (1 << warps.len()) - 1 };
         if barrier.is_complete(all) {
             let done = std::mem::take(barrier);
+            if let Some(read) = self.shared.held_read() {
+                return Err(read);
+            }
             self.shared.barrier(done.arrived);
             if let Some(fresh) = &mut self.fresh {
                 fresh.clear();

@@ -33,6 +33,15 @@ pub struct SharedMemory {
     pub(super) clocks: Clocks,
     pub(super) shadow: Shadow,
     pub(super) copies: Copies,
+    /// Where set, the first read of bytes that nothing wrote is held back, see
+    /// [`SharedMemory::hold_unwritten`].
+    unwritten: Option<Unwritten>,
+}
+
+/// A read of bytes that nothing wrote, held back.
+#[derive(Default)]
+struct Unwritten {
+    read: Option<Fault>,
 }
 
 /// Accesses of one instruction: what a report needs.
@@ -69,9 +78,21 @@ impl SharedMemory {
             states[..groups].iter_mut().for_each(|state| *state &= 3 << LEVEL);
         }
         self.shadow.reset(subsets);
+        self.held_read();
         self.regions.clear();
         self.regions.extend_from_slice(regions);
         self.region = regions.first().cloned().unwrap_or(0..0);
+    }
+
+    /// From now on a block goes on after a read of bytes that nothing wrote: what another warp
+    /// writes to them before the next barrier tells that it is a race, and with whom.
+    pub fn hold_unwritten(&mut self) {
+        self.unwritten = Some(Unwritten::default());
+    }
+
+    /// The read that was held back, to be reported now that nothing better can be said of it.
+    pub fn held_read(&mut self) -> Option<Fault> {
+        self.unwritten.as_mut()?.read.take()
     }
 
     /// Reads `bytes` (1, 2, 4, 8 or 16) per lane of `mask`. Bytes beyond the width are zero;
@@ -245,7 +266,7 @@ impl SharedMemory {
 
     #[inline]
     pub(super) fn check_written(
-        &self,
+        &mut self,
         accesses: &Accesses<'_>,
         lane: usize,
         bytes: u32,
@@ -254,7 +275,14 @@ impl SharedMemory {
         let missing = bits(address, bytes) & !(self.states[address as usize / 16] & WRITTEN);
         if missing != 0 {
             let byte = (address & !15) + missing.trailing_zeros();
-            return Err(report::uninitialised(accesses, lane, byte));
+            let fault = report::uninitialised(accesses, lane, byte);
+            return match &mut self.unwritten {
+                None => Err(fault),
+                Some(held) => {
+                    held.read.get_or_insert(fault);
+                    Ok(())
+                }
+            };
         }
         Ok(())
     }

@@ -1,0 +1,252 @@
+//! An NVIDIA GPU as a driver.
+//!
+//! Nothing of CUDA is needed to build, and nothing to run on another device: the driver's
+//! library is looked for when a GPU is asked for. Kernels run in one stream in the order of the
+//! calls; copies from and to the host run in a second, which waits for the first and is waited
+//! for by it. PTX is compiled by the driver when a kernel of its module is first launched, and
+//! the result is kept on disk.
+
+mod api;
+mod cache;
+mod code;
+mod context;
+mod error;
+mod functions;
+mod launches;
+mod libraries;
+mod library;
+mod modules;
+mod options;
+mod staging;
+mod survey;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use ltm_ptx::Launch;
+
+use super::{Driver, Gpu, Release};
+use crate::{Error, Result};
+use api::{Api, Kernel};
+use cache::Cache;
+use context::Context;
+use launches::Launches;
+use modules::Modules;
+use staging::Staging;
+
+pub use code::Code;
+pub use error::{CudaError, CudaVersion};
+pub use libraries::{FoundLibrary, libraries};
+pub use library::Library;
+pub use options::CudaOptions;
+pub use survey::{GpuInfo, Survey, needed};
+
+/// A driver on an NVIDIA GPU.
+pub struct Cuda<A: Api = Library> {
+    // In this order they are dropped: what uses the context before the context.
+    staging: Staging<A>,
+    modules: Modules,
+    launches: Launches,
+    options: CudaOptions,
+    words: Vec<u64>,
+    context: Arc<Context<A>>,
+}
+
+/// The driver and the GPUs of this machine; takes none of them into use.
+///
+/// # Errors
+/// [`CudaError`], where there is none that can run the kernels.
+pub fn survey() -> std::result::Result<Survey, CudaError> {
+    Survey::of(&Library::load()?)
+}
+
+impl Gpu<Cuda> {
+    /// The first GPU of this machine that can run the kernels, with the options of the
+    /// environment.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`], where there is none.
+    pub fn cuda() -> Result<Self> {
+        let driver =
+            Cuda::on(Library::load().map_err(Error::Cuda)?, CudaOptions::from_environment())?;
+        Ok(Self::new(driver))
+    }
+}
+
+impl<A: Api> Cuda<A> {
+    /// The first GPU of a driver that can run the kernels.
+    fn on(api: A, options: CudaOptions) -> Result<Self> {
+        let survey = Survey::of(&api).map_err(Error::Cuda)?;
+        let Some(gpu) = survey.chosen().cloned() else {
+            return Err(Error::Cuda(CudaError::OldDevice { found: String::new() }));
+        };
+        let driver = format!("{} {}", survey.cuda, survey.release.as_deref().unwrap_or_default());
+        let cache = Cache::new(options.cache.clone(), gpu.architecture(), driver);
+        let context = Arc::new(Context::new(api, gpu).map_err(Error::Cuda)?);
+        Ok(Self {
+            staging: Staging::new(context.clone()),
+            modules: Modules::new(cache, &survey),
+            launches: Launches::default(),
+            options,
+            words: Vec::new(),
+            context,
+        })
+    }
+
+    /// Loads every kernel of a module, so that none has to be when it is launched.
+    ///
+    /// # Errors
+    /// [`CudaError::Rejected`], and [`Error::Kernel`] of a kernel that the module lacks.
+    pub fn load(&mut self, module: &str) -> Result<()> {
+        self.context.enter().map_err(|code| self.launches.failed("entering the context", code))?;
+        let entries = ltm_ptx::entry_points().filter(|entry| entry.module == module);
+        for entry in entries {
+            self.modules.function(&self.context.api, entry)?;
+        }
+        Ok(())
+    }
+
+    /// The GPU.
+    pub fn info(&self) -> &GpuInfo {
+        &self.context.gpu
+    }
+
+    /// Puts a launch into the compute stream.
+    fn enqueue(&mut self, launch: &Launch) -> Result<()> {
+        let Launch { entry, grid, block, shared_bytes, ref args } = *launch;
+        let Context { api, gpu, compute, .. } = &*self.context;
+        let refused = |report: String| Error::Kernel { kernel: entry.name, report };
+        let function = self.modules.function(api, entry)?;
+        if shared_bytes > function.dynamic_shared {
+            match api.set_dynamic_shared(function.handle, shared_bytes) {
+                Ok(()) => function.dynamic_shared = shared_bytes,
+                Err(code) if code.is_fault() => {
+                    return Err(self.launches.failed("preparing a launch", code));
+                }
+                Err(code) => {
+                    let (name, most) = (&gpu.name, gpu.shared_memory);
+                    return Err(refused(format!(
+                        "needs {shared_bytes} bytes of shared memory a block; {name} has {most}: \
+                         {code}"
+                    )));
+                }
+            }
+        }
+        self.words.clear();
+        self.words.extend(args.iter().map(|arg| arg.bits()));
+        let kernel =
+            Kernel { function: function.handle, grid, block, shared_bytes, args: &self.words };
+        // SAFETY: arguments are formed beside the table of entry points; the virtual GPU, on which
+        // every launch is tested, compares their number and sizes with the parameters. Callers
+        // have checked the extents behind addresses.
+        let launched = unsafe { api.launch(&kernel, *compute) };
+        launched.map_err(|code| match code.is_fault() {
+            true => self.launches.failed("launching a kernel", code),
+            false => refused(format!(
+                "cannot be launched with {grid:?} blocks of {block:?} threads and {shared_bytes} \
+                 bytes of shared memory: {code}"
+            )),
+        })?;
+        self.launches.push(entry);
+        Ok(())
+    }
+}
+
+impl<A: Api> Driver for Cuda<A> {
+    fn name(&self) -> String {
+        let GpuInfo { name, .. } = &self.context.gpu;
+        format!("cuda ({name}, {})", self.context.gpu.architecture())
+    }
+
+    fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)> {
+        let context = self.context.clone();
+        let address = match context.alloc(bytes) {
+            Err(Code::OUT_OF_MEMORY) => {
+                let total = context.gpu.memory;
+                let device = match context.api.free_memory() {
+                    Ok(free) => {
+                        format!("{}, which has {} free of {}", self.name(), size(free), size(total))
+                    }
+                    Err(_) => format!("{}, which has {}", self.name(), size(total)),
+                };
+                return Err(Error::OutOfMemory { bytes, device });
+            }
+            result => result.map_err(|code| self.launches.failed("allocating memory", code))?,
+        };
+        let release = move |address: usize, bytes: usize| context.give_back(address as u64, bytes);
+        Ok((address, Box::new(release)))
+    }
+
+    fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let copied = self.context.enter().and_then(|()| self.staging.upload(to, bytes));
+        copied.map_err(|code| self.launches.failed("copying to the GPU", code))
+    }
+
+    fn download(&mut self, from: u64, bytes: &mut [u8]) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let copied = self.context.enter().and_then(|()| self.staging.download(from, bytes));
+        copied.map_err(|code| self.launches.failed("copying from the GPU", code))?;
+        self.launches.clear();
+        Ok(())
+    }
+
+    fn copy(&mut self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let Context { api, compute, .. } = &*self.context;
+        let copied = self.context.enter().and_then(|()| api.copy(from, to, bytes, *compute));
+        copied.map_err(|code| self.launches.failed("copying inside the GPU", code))
+    }
+
+    fn zero(&mut self, at: u64, bytes: usize) -> Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let Context { api, compute, .. } = &*self.context;
+        let zeroed = self.context.enter().and_then(|()| api.zero(at, bytes, *compute));
+        zeroed.map_err(|code| self.launches.failed("zeroing memory", code))
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        self.context.enter().map_err(|code| self.launches.failed("launching a kernel", code))?;
+        self.enqueue(launch)?;
+        if self.options.synchronize { self.synchronize() } else { Ok(()) }
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        let Context { api, compute, copies, .. } = &*self.context;
+        let over = self
+            .context
+            .enter()
+            .and_then(|()| api.synchronize(*copies))
+            .and_then(|()| api.synchronize(*compute));
+        over.map_err(|code| self.launches.failed("waiting for the GPU", code))?;
+        self.launches.clear();
+        Ok(())
+    }
+}
+
+impl<A: Api> Drop for Cuda<A> {
+    fn drop(&mut self) {
+        // After a fault nothing can be unloaded; the process's end does it.
+        if self.synchronize().is_ok() {
+            let _ = self.modules.unload(&self.context.api);
+        }
+    }
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..0x10_0000 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        0x10_0000..0x4000_0000 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}

@@ -1,0 +1,328 @@
+//! A driver for tests: its GPU is the virtual one, and it fails where it is told to.
+//!
+//! Streams are as eager as can be, so an order that is missing between them does not show here;
+//! that every wait is asked for is seen in the list of calls.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ltm_ptx::Arg;
+use ltm_ptx::vm::{Config, Program, VirtualGpu};
+
+use super::super::Code;
+use super::super::api::{Api, Attribute, Handle, Kernel, Outcome, Rejection};
+
+/// What a test sets and sees.
+#[derive(Default)]
+pub struct Script {
+    /// Results of calls from now on, by name.
+    pub fails: HashMap<&'static str, Code>,
+    /// Names of the calls so far.
+    pub calls: Vec<&'static str>,
+    /// The kernel that goes wrong while it runs, and how.
+    pub faulty: Option<(&'static str, Code)>,
+    /// What is returned since a faulty kernel has been noticed.
+    pub fault: Option<Code>,
+    /// What the compiler says when it fails.
+    pub log: &'static str,
+    /// CUDA version.
+    pub version: u32,
+    /// Names and capabilities of GPUs.
+    pub gpus: Vec<(&'static str, (u32, u32))>,
+    /// Bytes of device memory that may be taken.
+    pub memory: usize,
+    /// Blocks of device memory and their bytes.
+    pub blocks: HashMap<u64, usize>,
+    /// Contexts, streams, events, page-locked blocks and modules that were made and not given
+    /// back.
+    pub alive: Vec<Handle>,
+    /// A fault that nobody has noticed yet.
+    pending: Option<Code>,
+    pinned: HashMap<Handle, Box<[u8]>>,
+    programs: HashMap<Handle, (Arc<Program>, String)>,
+    functions: HashMap<Handle, (Handle, String, u32)>,
+    next: Handle,
+}
+
+/// The driver; clones are the same one.
+#[derive(Clone)]
+pub struct Double {
+    script: Arc<Mutex<Script>>,
+    gpu: Arc<VirtualGpu>,
+}
+
+impl Double {
+    /// One GPU and nothing that fails.
+    pub fn new() -> Self {
+        let script = Script {
+            version: 12040,
+            gpus: vec![("Test GPU", (8, 0))],
+            memory: 1 << 30,
+            next: 1,
+            ..Script::default()
+        };
+        let gpu = VirtualGpu::new(Config { threads: 1, ..Config::default() });
+        Self { script: Arc::new(Mutex::new(script)), gpu: Arc::new(gpu) }
+    }
+
+    pub fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap()
+    }
+
+    /// Lets every call of this name fail from now on.
+    pub fn fail(&self, call: &'static str, code: Code) {
+        self.script().fails.insert(call, code);
+    }
+
+    /// How often a call was made.
+    pub fn count(&self, call: &str) -> usize {
+        self.script().calls.iter().filter(|name| **name == call).count()
+    }
+
+    fn begin(&self, call: &'static str) -> Outcome<MutexGuard<'_, Script>> {
+        let mut script = self.script();
+        script.calls.push(call);
+        if matches!(call, "synchronize" | "wait_on_host" | "free") {
+            let noticed = script.pending.take();
+            script.fault = script.fault.or(noticed);
+        }
+        match script.fault.or(script.fails.get(call).copied()) {
+            Some(code) => Err(code),
+            None => Ok(script),
+        }
+    }
+
+    fn make(&self, call: &'static str) -> Outcome<Handle> {
+        let mut script = self.begin(call)?;
+        script.next += 1;
+        let handle = script.next;
+        script.alive.push(handle);
+        Ok(handle)
+    }
+
+    fn give_back(&self, call: &'static str, handle: Handle) -> Outcome<()> {
+        let mut script = self.begin(call)?;
+        let at = script.alive.iter().position(|&alive| alive == handle).expect("given back once");
+        script.alive.remove(at);
+        Ok(())
+    }
+}
+
+impl Api for Double {
+    fn init(&self) -> Outcome<()> {
+        self.begin("init").map(drop)
+    }
+
+    fn release(&self) -> Option<String> {
+        Some("550.54.15".into())
+    }
+
+    fn driver_version(&self) -> Outcome<u32> {
+        self.begin("driver_version").map(|script| script.version)
+    }
+
+    fn device_count(&self) -> Outcome<u32> {
+        self.begin("device_count").map(|script| script.gpus.len() as u32)
+    }
+
+    fn device_name(&self, device: u32) -> Outcome<String> {
+        self.begin("device_name").map(|script| script.gpus[device as usize].0.into())
+    }
+
+    fn device_memory(&self, _: u32) -> Outcome<u64> {
+        self.begin("device_memory").map(|script| script.memory as u64)
+    }
+
+    fn attribute(&self, device: u32, attribute: Attribute) -> Outcome<u32> {
+        let script = self.begin("attribute")?;
+        let (major, minor) = script.gpus[device as usize].1;
+        Ok(match attribute {
+            Attribute::Multiprocessors => 1,
+            Attribute::CapabilityMajor => major,
+            Attribute::CapabilityMinor => minor,
+            Attribute::SharedMemory => 163 << 10,
+        })
+    }
+
+    fn retain_context(&self, _: u32) -> Outcome<Handle> {
+        self.begin("retain_context")?.alive.push(0);
+        Ok(0)
+    }
+
+    fn release_context(&self, _: u32) -> Outcome<()> {
+        self.give_back("release_context", 0)
+    }
+
+    fn enter(&self, _: Handle) -> Outcome<()> {
+        self.begin("enter").map(drop)
+    }
+
+    fn free_memory(&self) -> Outcome<u64> {
+        let script = self.begin("free_memory")?;
+        Ok((script.memory - script.blocks.values().sum::<usize>()) as u64)
+    }
+
+    fn alloc(&self, bytes: usize) -> Outcome<u64> {
+        let mut script = self.begin("alloc")?;
+        if script.blocks.values().sum::<usize>() + bytes > script.memory {
+            return Err(Code::OUT_OF_MEMORY);
+        }
+        let address = self.gpu.alloc(bytes).unwrap();
+        script.blocks.insert(address, bytes);
+        Ok(address)
+    }
+
+    fn free(&self, address: u64) -> Outcome<()> {
+        self.begin("free")?.blocks.remove(&address).expect("a block");
+        self.gpu.free(address).unwrap();
+        Ok(())
+    }
+
+    fn alloc_pinned(&self, bytes: usize) -> Outcome<*mut u8> {
+        let mut script = self.begin("alloc_pinned")?;
+        let mut block = vec![0xa5; bytes].into_boxed_slice();
+        let address = block.as_mut_ptr();
+        script.pinned.insert(address as Handle, block);
+        script.alive.push(address as Handle);
+        Ok(address)
+    }
+
+    unsafe fn free_pinned(&self, block: *mut u8) -> Outcome<()> {
+        self.give_back("free_pinned", block as Handle)?;
+        self.script().pinned.remove(&(block as Handle)).expect("a block");
+        Ok(())
+    }
+
+    fn create_stream(&self) -> Outcome<Handle> {
+        self.make("create_stream")
+    }
+
+    fn destroy_stream(&self, stream: Handle) -> Outcome<()> {
+        self.give_back("destroy_stream", stream)
+    }
+
+    fn synchronize(&self, _: Handle) -> Outcome<()> {
+        self.begin("synchronize").map(drop)
+    }
+
+    fn create_event(&self) -> Outcome<Handle> {
+        self.make("create_event")
+    }
+
+    fn destroy_event(&self, event: Handle) -> Outcome<()> {
+        self.give_back("destroy_event", event)
+    }
+
+    fn record(&self, _: Handle, _: Handle) -> Outcome<()> {
+        self.begin("record").map(drop)
+    }
+
+    fn wait(&self, _: Handle, _: Handle) -> Outcome<()> {
+        self.begin("wait").map(drop)
+    }
+
+    fn wait_on_host(&self, _: Handle) -> Outcome<()> {
+        self.begin("wait_on_host").map(drop)
+    }
+
+    unsafe fn to_device(&self, from: *const u8, to: u64, bytes: usize, _: Handle) -> Outcome<()> {
+        let script = self.begin("to_device")?;
+        let block = &script.pinned[&(from as Handle)];
+        self.gpu.write(to, &block[..bytes]).unwrap();
+        Ok(())
+    }
+
+    unsafe fn to_host(&self, from: u64, to: *mut u8, bytes: usize, _: Handle) -> Outcome<()> {
+        let script = self.begin("to_host")?;
+        assert!(script.pinned[&(to as Handle)].len() >= bytes);
+        let mut values = vec![0; bytes];
+        self.gpu.read(from, &mut values).unwrap();
+        // SAFETY: a block of at least `bytes`, as checked, that only its user reads.
+        unsafe { std::ptr::copy_nonoverlapping(values.as_ptr(), to, bytes) };
+        Ok(())
+    }
+
+    fn copy(&self, from: u64, to: u64, bytes: usize, _: Handle) -> Outcome<()> {
+        let _script = self.begin("copy")?;
+        self.gpu.copy(from, to, bytes).unwrap();
+        Ok(())
+    }
+
+    fn zero(&self, at: u64, bytes: usize, _: Handle) -> Outcome<()> {
+        let _script = self.begin("zero")?;
+        self.gpu.zero(at, bytes).unwrap();
+        Ok(())
+    }
+
+    fn compile(&self, ptx: &CStr) -> Result<Vec<u8>, Rejection> {
+        match self.begin("compile") {
+            Ok(_) => Ok(ptx.to_bytes().to_vec()),
+            Err(code) => Err(Rejection { code, log: self.script().log.into() }),
+        }
+    }
+
+    fn load(&self, image: &[u8]) -> Outcome<Handle> {
+        let handle = self.make("load")?;
+        let text = String::from_utf8(image.to_vec()).unwrap();
+        let program = self.gpu.load(&text).unwrap();
+        self.script().programs.insert(handle, (Arc::new(program), text));
+        Ok(handle)
+    }
+
+    fn unload(&self, module: Handle) -> Outcome<()> {
+        self.give_back("unload", module)
+    }
+
+    fn function(&self, module: Handle, name: &CStr) -> Outcome<Handle> {
+        let mut script = self.begin("function")?;
+        script.next += 1;
+        let handle = script.next;
+        script.functions.insert(handle, (module, name.to_str().unwrap().into(), 48 << 10));
+        Ok(handle)
+    }
+
+    fn dynamic_shared(&self, function: Handle) -> Outcome<u32> {
+        self.begin("dynamic_shared").map(|script| script.functions[&function].2)
+    }
+
+    fn set_dynamic_shared(&self, function: Handle, bytes: u32) -> Outcome<()> {
+        let mut script = self.begin("set_dynamic_shared")?;
+        script.functions.get_mut(&function).expect("a function").2 = bytes;
+        Ok(())
+    }
+
+    unsafe fn launch(&self, kernel: &Kernel<'_>, _: Handle) -> Outcome<()> {
+        let mut script = self.begin("launch")?;
+        let (module, name, shared) = script.functions[&kernel.function].clone();
+        if kernel.shared_bytes > shared {
+            return Err(Code::INVALID_VALUE);
+        }
+        if let Some((_, code)) = script.faulty.filter(|(faulty, _)| *faulty == name) {
+            script.pending = Some(code);
+            return Ok(());
+        }
+        let (program, text) = script.programs[&module].clone();
+        let args = arguments(&text, &name, kernel.args);
+        let Kernel { grid, block, shared_bytes, .. } = *kernel;
+        self.gpu.launch(&program, &name, grid, block, shared_bytes, &args).unwrap();
+        Ok(())
+    }
+}
+
+/// The words of a launch as the parameters in the text declare them.
+fn arguments(ptx: &str, name: &str, words: &[u64]) -> Vec<Arg> {
+    let entry = ptx.split(&format!(".entry {name}(")).nth(1).expect("an entry point");
+    let types = entry.split(')').next().unwrap().lines().filter_map(|line| {
+        line.trim().strip_prefix(".param .").map(|rest| rest.split_whitespace().next().unwrap())
+    });
+    let types: Vec<&str> = types.collect();
+    assert_eq!(types.len(), words.len(), "{name}");
+    let one = |(ty, word): (&str, u64)| match ty {
+        "u64" | "s64" | "b64" => Arg::U64(word),
+        "f64" => Arg::F64(f64::from_bits(word)),
+        "f32" => Arg::F32(f32::from_bits(word as u32)),
+        _ => Arg::U32(word as u32),
+    };
+    types.into_iter().zip(words.iter().copied()).map(one).collect()
+}

@@ -1,0 +1,64 @@
+//! A libcuda whose GPU is the virtual one: the program loads it in place of NVIDIA's, and so the
+//! whole way from a command to a kernel's parameters can be tested where there is no GPU.
+//!
+//! Only what the program calls is here, with the names and types of `cuda.h`. Every call checks
+//! what it is given; streams are as eager as can be. The variable `VIRTUAL_LIBCUDA` holds what
+//! differs from a healthy machine, as `key=number` separated by commas:
+//!
+//! | key | meaning |
+//! |---|---|
+//! | `version` | CUDA version of the driver, 1000 major + 10 minor |
+//! | `devices` | GPUs |
+//! | `capability` | of the GPUs, 10 major + minor |
+//! | `memory` | bytes of each |
+//! | `init`, `compile` | result of the call |
+//! | `fault` | the launch, counted from 1, whose kernel leaves its memory |
+
+mod device;
+mod module;
+mod state;
+mod transfer;
+
+use std::ffi::c_int;
+
+use state::{Error, State, state};
+
+/// Runs a call: an error becomes its code.
+fn call(run: impl FnOnce(&mut State) -> Result<(), Error>) -> u32 {
+    let mut state = match state().lock() {
+        Ok(state) => state,
+        // A call before this one panicked, which a library in C cannot tell in another way.
+        Err(_) => return 999,
+    };
+    match run(&mut state) {
+        Ok(()) => 0,
+        Err(Error(code)) => code,
+    }
+}
+
+/// Runs a call on the current context; after a fault there is none that does not return it.
+fn call_in_context(run: impl FnOnce(&mut State) -> Result<(), Error>) -> u32 {
+    call(|state| {
+        state.in_context()?;
+        run(state)
+    })
+}
+
+/// Writes a result.
+///
+/// # Safety
+/// `to` is null or valid for a write.
+unsafe fn give<T>(to: *mut T, value: T) -> Result<(), Error> {
+    if to.is_null() {
+        return Err(Error::INVALID_VALUE);
+    }
+    // SAFETY: not null, and the caller's promise.
+    unsafe { to.write(value) };
+    Ok(())
+}
+
+/// A number of a GPU, if there is one.
+fn device(state: &State, device: c_int) -> Result<(), Error> {
+    let known = u64::try_from(device).is_ok_and(|device| device < state.setting("devices", 1));
+    if known { Ok(()) } else { Err(Error(101)) }
+}
