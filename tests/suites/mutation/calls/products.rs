@@ -73,6 +73,16 @@ pub fn linear() -> Calls {
         sweep.extend(record(&cases, &[Layout::WHOLE, Layout::shifted_at(2)])?);
     }
     recordings.extend(sweep.into_iter().map(Recording::of_comparisons));
+    for extent in [44, 45, 46, 47, 60, 61, 62, 63] {
+        let cases: [&dyn Case; 2] = [
+            &Forward { shape: shape(extent, 97, extent), residual: false },
+            &BackwardInput { shape: shape(extent, extent, 97), accumulate: false },
+        ];
+        let sweep = record(&cases, &[Layout::WHOLE])?.into_iter();
+        recordings.extend(sweep.map(Recording::of_comparisons));
+    }
+    // Whole tiles in the third stage of the ring.
+    recordings.extend(record(&[&BackwardWeight { shape: shape(104, 64, 64) }], &[Layout::WHOLE])?);
     for inner in (1..=99).step_by(2) {
         let cases: [&dyn Case; 3] = [
             &Forward { shape: shape(35, inner, 33), residual: false },

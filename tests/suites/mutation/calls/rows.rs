@@ -122,6 +122,13 @@ pub fn sample() -> Calls {
         };
         recordings.extend(sweep.map(sparse));
     }
+    // Equal logits: the tokens alone decide, and neighbouring ranks are all taken.
+    for top_k in 1..=16 {
+        let case = sample::Draw { top_k, ..sample::PLAIN };
+        let elements: Vec<(usize, f64)> = (0..3 * 97).map(|at| (at, 0.5)).collect();
+        let case = Changed { case: &case, argument: "logits", elements: &elements };
+        recordings.extend(record(&[&case], &[Layout::WHOLE])?);
+    }
     // The best by each of the digits of a rank.
     for at in 0..16 {
         let case = sample::Draw { rows: 1, vocab: 600, top_k: 1, ..sample::PLAIN };
