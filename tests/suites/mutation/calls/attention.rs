@@ -37,6 +37,8 @@ pub fn latent() -> Calls {
         (shape(1, 32, 16, 16, Some(7)), Queries::Added),
         (shape(2, 35, 12, 17, Some(3)), Queries::Added),
         (shape(1, 66, 10, 33, None), Queries::Overwritten),
+        (shape(1, 20, 6, 5, None), Queries::Added),
+        (shape(1, 20, 4, 5, None), Queries::Overwritten),
         (shape(1, 257, 4, 3, Some(5)), Queries::Skipped),
     ] {
         cases.push(Box::new(Forward { shape }));
@@ -54,8 +56,11 @@ pub fn latent() -> Calls {
     // Every place of the last row in a tile.
     for seq in (1..=64).chain([255, 256, 257]) {
         let shape = shape(1, seq, 16, 1 + seq % 37, Some(3));
-        let queries = if seq % 2 == 0 { Queries::Added } else { Queries::Overwritten };
-        let cases: [&dyn Case; 2] = [&Forward { shape }, &Backward { shape, queries }];
+        let cases: [&dyn Case; 3] = [
+            &Forward { shape },
+            &Backward { shape, queries: Queries::Added },
+            &Backward { shape, queries: Queries::Overwritten },
+        ];
         let sweep = record(&cases, &[Layout::WHOLE])?.into_iter();
         let sweep: Vec<Recording> = sweep.map(Recording::of_comparisons).collect();
         recordings.extend(unturned(&sweep)?);

@@ -73,7 +73,7 @@ pub fn linear() -> Calls {
         sweep.extend(record(&cases, &[Layout::WHOLE, Layout::shifted_at(2)])?);
     }
     recordings.extend(sweep.into_iter().map(Recording::of_comparisons));
-    for extent in [44, 45, 46, 47, 60, 61, 62, 63] {
+    for extent in 33..=64 {
         let cases: [&dyn Case; 2] = [
             &Forward { shape: shape(extent, 97, extent), residual: false },
             &BackwardInput { shape: shape(extent, extent, 97), accumulate: false },
