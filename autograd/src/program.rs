@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ltm_engine::{Buffer, DType, Device};
 
 use crate::planner::Layout;
-use crate::step::{Memory, Step};
+use crate::step::{Access, Memory, Step};
 use crate::var::VarInfo;
 use crate::{Error, Result, Var};
 
@@ -52,6 +52,46 @@ impl Program {
     /// Bytes that the intermediate values need.
     pub fn arena_bytes(&self) -> usize {
         self.layout.bytes
+    }
+
+    /// Values of the forward part that the backward part still needs, which is what lies in the
+    /// arena between the two: the operation that makes each, and its bytes.
+    pub fn kept(&self) -> Vec<(&'static str, usize)> {
+        let mut needed = vec![false; self.vars.len()];
+        for step in &self.steps[self.forward..] {
+            step.visit(&mut |var, _| needed[var.0] = true);
+        }
+        let mut kept = Vec::new();
+        for step in &self.steps[..self.forward] {
+            step.visit(&mut |var, access| {
+                let VarInfo { external, len, dtype, .. } = self.vars[var.0];
+                if access == Access::Write && needed[var.0] && !external {
+                    kept.push((step.name(), len * dtype.size()));
+                }
+            });
+        }
+        kept
+    }
+
+    /// Bytes of the arguments of an operation, by its index, that every implementation moves:
+    /// each that it reads once, each that it writes once, each that it adds to both ways. `None`
+    /// beyond the last.
+    pub fn argument_bytes(&self, index: usize) -> Option<usize> {
+        let mut bytes = 0;
+        self.steps.get(index)?.visit(&mut |var, access| {
+            let VarInfo { len, dtype, .. } = self.vars[var.0];
+            let times = if access == Access::Update { 2 } else { 1 };
+            bytes += times * len * dtype.size();
+        });
+        Some(bytes)
+    }
+
+    /// Runs one operation by its index; nothing beyond the last.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn run_operation(&self, index: usize, device: &mut dyn Device) -> Result<()> {
+        self.steps.get(index).map_or(Ok(()), |step| step.run(&self.memory, device))
     }
 
     /// Device operations, in order.

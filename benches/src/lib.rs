@@ -1,6 +1,7 @@
 //! What the benchmarks share: model shapes, random inputs, and how work is counted.
 
 use ltm_engine::cpu::Cpu;
+use ltm_engine::ops::AdamWStep;
 use ltm_engine::philox::Stream;
 use ltm_engine::{Buffer, DType, Device, DeviceExt};
 
@@ -145,6 +146,17 @@ impl Rig {
         order.sort_by_key(|&row| tokens[row as usize]);
         let mut upload = |values: &[i32]| self.device.alloc_from(values).expect("memory");
         (upload(&tokens), upload(&order))
+    }
+
+    /// The constants of a step of AdamW.
+    ///
+    /// # Panics
+    /// If there is no memory.
+    pub fn constants(&mut self) -> Buffer {
+        let (lr, beta1, beta2, eps, weight_decay, number) = (4e-4, 0.9, 0.95, 1e-8, 0.1, 100);
+        let step = AdamWStep { lr, beta1, beta2, eps, weight_decay, number };
+        let constants = step.constants().expect("a step from 1");
+        self.device.alloc_from(&constants).expect("memory")
     }
 
     /// Memory for a result.

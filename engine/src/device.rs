@@ -3,9 +3,12 @@
 use std::str::FromStr;
 
 use crate::cpu::Cpu;
-use crate::gpu::{Gpu, cuda};
+use crate::gpu::{Gpu, Vm, cuda};
 use crate::ops::Ops;
-use crate::{Buffer, DType, DeviceId, Element, Error, Result, bf16};
+use crate::{
+    Buffer, DType, DeviceId, Element, Error, Graph, Kept, MemoryInfo, MemoryUse, Processor, Result,
+    bf16,
+};
 
 /// A processor with memory of its own that runs the operations.
 pub trait Device: Ops {
@@ -37,7 +40,78 @@ pub trait Device: Ops {
     fn zero(&mut self, buffer: &Buffer) -> Result<()>;
 
     /// Waits until every operation before has finished.
+    ///
+    /// # Errors
+    /// What went wrong in them, among others an index that was out of range.
     fn synchronize(&mut self) -> Result<()>;
+
+    /// From here to [`Device::end_recording`], operations, copies and zeroings are written down
+    /// and not run. False on a device that does not record: nothing has changed.
+    ///
+    /// Until then [`Device::alloc`], uploads, downloads and [`Device::synchronize`] are refused, as
+    /// is an operation that would allocate for itself. An operation that has run once on arguments
+    /// of the same extents allocates nothing.
+    ///
+    /// # Errors
+    /// [`Error::Recording`] if one has begun already.
+    fn begin_recording(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// What was written down since [`Device::begin_recording`]. The recording is over, whatever
+    /// is returned.
+    ///
+    /// # Errors
+    /// [`Error::Recording`] if none has begun.
+    fn end_recording(&mut self) -> Result<Graph> {
+        Err(Error::Recording { op: "end_recording" })
+    }
+
+    /// Runs what was recorded once more, on the memory that it was recorded with: the buffers of
+    /// its operations must still be there, and whatever they hold is what it works on.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] for a graph of another device; else as its operations.
+    fn replay(&mut self, graph: &Graph) -> Result<()> {
+        let _ = graph;
+        Err(Error::Foreign { op: "replay" })
+    }
+
+    /// How it takes memory.
+    fn processor(&self) -> Processor;
+
+    /// Its memory; `None` where nothing limits it or nobody can tell.
+    fn memory(&self) -> Option<MemoryInfo> {
+        None
+    }
+
+    /// What is allocated on it; `None` if it does not count.
+    fn usage(&self) -> Option<MemoryUse> {
+        None
+    }
+
+    /// Between `rehearse(true)` and `rehearse(false)`, operations check their arguments, take the
+    /// memory that they keep, and load their kernels, but compute nothing; copies and zeroings
+    /// between buffers are left out too. What was rehearsed allocates nothing when it runs. False
+    /// on a device that does not rehearse: there, nothing has changed, and operations would run.
+    fn rehearse(&mut self, on: bool) -> bool {
+        let _ = on;
+        false
+    }
+
+    /// What it keeps for its operations at present.
+    fn kept(&self) -> Kept {
+        Kept::default()
+    }
+
+    /// Takes scratch memory of these sizes, by block, so that none has to grow to them.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    fn reserve(&mut self, scratch: &[usize]) -> Result<()> {
+        let _ = scratch;
+        Ok(())
+    }
 }
 
 /// Typed copies for every device.
@@ -67,6 +141,24 @@ pub trait DeviceExt: Device {
             DType::BF16 => Ok(self.read::<bf16>(from)?.iter().map(|x| x.to_f32()).collect()),
             _ => self.read::<f32>(from),
         }
+    }
+
+    /// Records what `body` calls, without running it; `None` on a device that does not record,
+    /// where `body` is not called.
+    ///
+    /// # Errors
+    /// Of `body`, and of [`Device::begin_recording`] and [`Device::end_recording`].
+    fn record<E: From<Error>>(
+        &mut self,
+        body: impl FnOnce(&mut Self) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Option<Graph>, E> {
+        if !self.begin_recording()? {
+            return Ok(None);
+        }
+        let result = body(self);
+        let graph = self.end_recording();
+        result?;
+        Ok(Some(graph?))
     }
 
     /// A new buffer that holds `values`.
@@ -118,6 +210,14 @@ impl FromStr for DeviceKind {
 }
 
 impl DeviceKind {
+    /// How this device takes memory.
+    pub fn processor(self) -> Processor {
+        match self {
+            DeviceKind::Auto | DeviceKind::Cpu => Processor::Cpu,
+            DeviceKind::Cuda | DeviceKind::Vm => Processor::Gpu,
+        }
+    }
+
     /// What this is on this machine: `Auto` becomes the GPU where one can be used, and otherwise
     /// the CPU, with the reason.
     pub fn resolve(self) -> (Self, Option<cuda::CudaError>) {
@@ -136,9 +236,22 @@ impl DeviceKind {
 /// # Errors
 /// [`Error::Unavailable`] or [`Error::Cuda`] if the device cannot be used here.
 pub fn open(kind: DeviceKind, threads: usize) -> Result<Box<dyn Device>> {
+    open_within(kind, threads, None)
+}
+
+/// As [`open`], with at most `limit` bytes of its memory to use: the size of the virtual GPU, and
+/// of any other device a part.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_within(
+    kind: DeviceKind,
+    threads: usize,
+    limit: Option<u64>,
+) -> Result<Box<dyn Device>> {
     match kind.resolve().0 {
-        DeviceKind::Auto | DeviceKind::Cpu => Ok(Box::new(Cpu::new(threads)?)),
-        DeviceKind::Cuda => Ok(Box::new(Gpu::cuda()?)),
-        DeviceKind::Vm => Ok(Box::new(Gpu::virtual_gpu(threads))),
+        DeviceKind::Auto | DeviceKind::Cpu => Ok(Box::new(Cpu::new(threads)?.within(limit))),
+        DeviceKind::Cuda => Ok(Box::new(Gpu::cuda()?.within(limit))),
+        DeviceKind::Vm => Ok(Box::new(Gpu::new(Vm::of_size(threads, limit)).within(limit))),
     }
 }

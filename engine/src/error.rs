@@ -79,6 +79,16 @@ pub enum Error {
     /// An NVIDIA GPU cannot be used, or could not go on.
     #[error(transparent)]
     Cuda(CudaError),
+    /// A call that cannot be recorded, because it would wait for the device, allocate or copy from
+    /// or to the host, or that has no recording to work on.
+    #[error(
+        "{op} is not possible here: a recording holds launches, copies and zeroings on the device \
+         alone, and what they need must exist before it begins"
+    )]
+    Recording {
+        /// The call.
+        op: &'static str,
+    },
     /// The device cannot be used on this machine.
     #[error("device {device}: {reason}")]
     Unavailable {

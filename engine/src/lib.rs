@@ -15,15 +15,19 @@ mod device;
 mod dtype;
 mod error;
 pub mod gpu;
+mod graph;
+mod memory;
 pub mod ops;
 pub mod philox;
 pub mod rope;
 
 pub use buffer::{Allocation, Buffer, DeviceId};
-pub use device::{Device, DeviceExt, DeviceKind, open};
+pub use device::{Device, DeviceExt, DeviceKind, open, open_within};
 pub use dtype::{DType, Element};
 pub use error::Error;
+pub use graph::Graph;
 pub use half::bf16;
+pub use memory::{GPU_GRANULE, Kept, MemoryInfo, MemoryUse, Processor};
 pub use ops::Ops;
 
 /// Result of every fallible call of this crate.

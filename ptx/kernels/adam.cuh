@@ -1,7 +1,7 @@
 // One step of AdamW (Loshchilov and Hutter, 2019), with the bits of the CPU path.
 #pragma once
 
-// Constants of a step, rounded once to f32 on the host.
+// Constants of a step, rounded once to f32 on the host, in the order in which they lie in memory.
 struct Adam {
     float lr, keep, beta1, one_minus_beta1, beta2, one_minus_beta2, correction1, correction2, eps;
 

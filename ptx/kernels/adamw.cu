@@ -4,8 +4,10 @@
 // g = factor * gradient; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
 // p = (1 - lr * decay) p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps).
 // params, gradients, moments [n] f32; copy [n] bf16, the parameters rounded to nearest even, or
-// null; clip [2] f64, of which the second is the factor, or null for 1. Every f32 operation is
-// rounded as on the CPU, whose bits it gives.
+// null; clip [2] f64, the norm and the factor, or null for a factor of 1; step [9] f32, the
+// constants: in memory, so that a recorded launch serves every step. Every f32 operation is rounded
+// as on the CPU, whose bits it gives. Nothing is done where the norm is not finite: one bad number
+// among the gradients would be in every parameter.
 // Segments: `ends` [segments] holds where each ends; they decay and do not decay in turn, the
 // first if `first_decays`. A thread looks for that of its elements by bisection.
 //
@@ -42,11 +44,15 @@ __device__ __forceinline__ unsigned segment_of(const unsigned long long* __restr
 extern "C" __global__ void __launch_bounds__(kThreads)
     adamw_f32(float* params, const float* gradients, float* first_moment, float* second_moment,
               bf16* copy, const double* clip, const unsigned long long* ends, size_t n,
-              unsigned segments, unsigned first_decays, float lr, float keep, float beta1,
-              float one_minus_beta1, float beta2, float one_minus_beta2, float correction1,
-              float correction2, float eps) {
-    const Adam adam = {lr,    keep,           beta1,       one_minus_beta1, beta2,
-                       one_minus_beta2, correction1, correction2,     eps};
+              const float* step, unsigned segments, unsigned first_decays) {
+    if (clip && !isfinite(clip[0])) return;
+    // One request of a warp for all constants.
+    const unsigned lane = threadIdx.x % 32;
+    const float constant = lane < 9 ? step[lane] : 0.0f;
+    float c[9];
+#pragma unroll
+    for (int i = 0; i < 9; ++i) c[i] = __shfl_sync(kFullWarp, constant, i);
+    const Adam adam = {c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8]};
     const float factor = clip ? (float)clip[1] : 1.0f;
     // Segments that are not of this parity decay.
     const unsigned turn = first_decays ? 1 : 0;

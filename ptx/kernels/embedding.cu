@@ -10,20 +10,18 @@
 // place does not begin a run of equal tokens leave; the others add the rows of their run to the
 // row of d_table one after the other, four columns a lane, loads of four rows in flight.
 //
-// `fault` [1] is zero before the launch. The first row whose token is out of range, or the first
-// place where `order` is not sorted, is left there as ~index; the row is skipped. The backward
-// pass does nothing where embedding_backward_check_i32 (256 threads a block) found such a place.
+// `fault` takes the first row whose token is out of range, with the token; the row is skipped. That
+// of the backward pass has three words: the first place of `order` whose row is out of range, with
+// the row; the first row whose token is; the first place where `order` is not sorted, with the row
+// there. The backward pass does nothing where embedding_backward_check_i32 (256 threads a block)
+// has found one of them.
 //
 // Bytes it must move: forward a token, a row in and a row out per row; backward a token, an
 // index and a row of d_out per row, and each row of d_table that occurs in and out. It moves
 // those; the check and each 128 columns read the index and the token again.
 
+#include "fault.cuh"
 #include "vector.cuh"
-
-// Keeps the lowest index: the greatest complement.
-__device__ __forceinline__ void report(unsigned long long* fault, size_t index) {
-    atomicMax(fault, ~(unsigned long long)index);
-}
 
 template <typename T>
 __device__ __forceinline__ void forward(const T* __restrict__ table, const int* __restrict__ tokens,
@@ -34,7 +32,7 @@ __device__ __forceinline__ void forward(const T* __restrict__ table, const int* 
     if (row >= rows) return;
     const unsigned token = (unsigned)tokens[row];
     if (token >= vocab) {
-        if (threadIdx.x == 0) report(fault, row);
+        if (threadIdx.x == 0) report(fault, row, token);
         return;
     }
     const T* from = table + (size_t)token * width;
@@ -55,12 +53,15 @@ extern "C" __global__ void __launch_bounds__(256)
     const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= rows) return;
     const unsigned row = (unsigned)order[i];
-    if (row >= rows || (unsigned)tokens[row] >= vocab) return report(fault, i);
+    if (row >= rows) return report(fault, i, row);
+    const unsigned token = (unsigned)tokens[row];
+    if (token >= vocab) return report(fault + 1, row, token);
     if (i == 0) return;
     const unsigned before = (unsigned)order[i - 1];
     if (before >= rows) return;  // reported by the thread before
-    const int a = tokens[before], b = tokens[row];
-    if (a > b || (a == b && before >= row)) report(fault, i);
+    // A token before that is out of range has been reported too: an unsigned one is above all.
+    const unsigned other = (unsigned)tokens[before];
+    if (other > token || (other == token && before >= row)) report(fault + 2, i, row);
 }
 
 // Columns `c` and up of `row`, of which `count` are there.
@@ -86,7 +87,7 @@ __device__ __forceinline__ void backward(const T* __restrict__ d_out,
                                          unsigned rows, unsigned width) {
     enum { kColumns = 128, kRows = 4 };
     const unsigned first = blockIdx.x * blockDim.y + threadIdx.y;
-    if (first >= rows || *fault != 0) return;
+    if (first >= rows || (fault[0] | fault[1] | fault[2]) != 0) return;
     const int token = tokens[order[first]];
     if (first > 0 && tokens[order[first - 1]] == token) return;
     // Aligned: lane l holds columns 4 l to 4 l + 3 of the piece; else columns l, l + 32, ...

@@ -9,6 +9,9 @@
 //                 whole fast step.
 // mu, logvar, eps, d_mu, d_logvar [samples, layers, per_layer] f32; moments [2, samples, layers,
 // per_layer] f32; z and d_z [layers, samples, per_layer] f32 or bf16; kl [samples] f64.
+// The update takes its constants from row step[sample] of `schedule` [steps, 9] f32, so that a
+// recorded launch serves every step of a loop; a step that is not below `steps` is left in `fault`
+// [1] with its sample, and nothing else is written of it.
 // Every f32 operation is rounded as on the CPU, whose bits all of them give, but for the KL: its
 // f64 terms are added in another order.
 //
@@ -21,6 +24,7 @@
 
 #include "adam.cuh"
 #include "elementary.cuh"
+#include "fault.cuh"
 #include "reduce.cuh"
 #include "vector.cuh"
 
@@ -225,13 +229,16 @@ __device__ __forceinline__ double update(const Update<T>& a) {
     extern "C" __global__ void __launch_bounds__(kSample, 1) gaussian_update_##SUFFIX(           \
         const T* d_z, const float* eps, float* mu, float* logvar, float* mu_moments,             \
         float* logvar_moments, double* kl, T* z, unsigned samples, unsigned layers,              \
-        unsigned per_layer, float d_z_scale, float lr, float keep, float beta1,                  \
-        float one_minus_beta1, float beta2, float one_minus_beta2, float correction1,            \
-        float correction2, float adam_eps) {                                                     \
-        const Adam adam = {lr,    keep,            beta1,       one_minus_beta1, beta2,          \
-                           one_minus_beta2, correction1, correction2,     adam_eps};             \
+        unsigned per_layer, float d_z_scale, const Adam* schedule, const int* step,              \
+        unsigned long long* fault, unsigned steps) {                                             \
+        const unsigned row = (unsigned)step[blockIdx.x];                                         \
+        if (row >= steps) {                                                                      \
+            if (threadIdx.x == 0) report(fault, blockIdx.x, row);                                \
+            return;                                                                              \
+        }                                                                                        \
         const Update<T> a = {d_z, eps,     mu,     logvar,    mu_moments, logvar_moments,        \
-                             kl,  z,       samples, layers,   per_layer,  d_z_scale, adam};      \
+                             kl,  z,       samples, layers,   per_layer,  d_z_scale,             \
+                             schedule[row]};                                                     \
         const bool aligned = is_aligned(d_z) && is_aligned(eps) && is_aligned(mu) &&             \
                              is_aligned(logvar) && is_aligned(mu_moments) &&                     \
                              is_aligned(logvar_moments) && is_aligned(z) && per_layer % 4 == 0;  \

@@ -2,7 +2,7 @@
 //   logsumexp[r] = log sum_v e^l[r,v],  token_nll[r] = logsumexp[r] - l[r, target[r]],
 //   d_hidden = scale (softmax(l) - onehot) W,  d_W += scale (softmax(l) - onehot)^T hidden.
 // Rows with a negative target are ignored: nll 0, no gradient. A target beyond the vocabulary
-// makes its nll and its row of d_hidden NaN. logsumexp, token_nll and d_W are f32.
+// makes its nll and its row of d_hidden NaN, and is left in `fault` [1] with its row. logsumexp, token_nll and d_W are f32.
 //
 // Three launches, the last only where d_W is wanted; logits exist 16 columns at a time in
 // registers, never in global memory.
@@ -28,6 +28,7 @@
 // Shared memory at 512 columns: 48 KiB of tiles, three deep, 32 KiB of parts of the logits, 2 KiB
 // of P: 82.6 KiB, below the 99 KiB that every GPU from sm_80 on offers. Per tile of 16 it moves
 // about 120 KiB, as long as the tensor cores take for the 2 x 64 x 16 x 512 products.
+#include "fault.cuh"
 #include "loss_bf16.cuh"
 #include "loss_f32.cuh"
 
@@ -76,7 +77,8 @@ LOSS_WEIGHT(linear_cross_entropy_weight_512_f32, 512, float)
 template <typename T>
 __device__ __forceinline__ void loss_combine(const float* statistics, const float* weighted,
                                              const T* weight, const int* targets, float* token_nll,
-                                             float* logsumexp, T* d_hidden, float scale,
+                                             float* logsumexp, T* d_hidden,
+                                             unsigned long long* fault, float scale,
                                              unsigned rows, unsigned width, unsigned vocab,
                                              unsigned cuts) {
     unsigned lane = threadIdx.x % 32, row = blockIdx.x * 4 + threadIdx.x / 32;
@@ -90,7 +92,10 @@ __device__ __forceinline__ void loss_combine(const float* statistics, const floa
         sum = fmaf(of_row[cut * step + 1], expf(of_row[cut * step] - largest), sum);
         target_logit += of_row[cut * step + 2];
     }
-    if (target >= 0 && (unsigned)target >= vocab) target_logit = __int_as_float(0x7fc00000);
+    if (target >= 0 && (unsigned)target >= vocab) {
+        target_logit = __int_as_float(0x7fc00000);
+        if (lane == 0) report(fault, row, target);
+    }
     if (lane == 0) {
         float lse = largest + logf(sum);
         logsumexp[row] = lse;
@@ -115,10 +120,10 @@ __device__ __forceinline__ void loss_combine(const float* statistics, const floa
 #define LOSS_COMBINE(NAME, T)                                                                       \
     extern "C" __global__ void __launch_bounds__(128)                                               \
         NAME(const float* statistics, const float* weighted, const T* weight, const int* targets,   \
-             float* token_nll, float* logsumexp, T* d_hidden, float scale, unsigned rows,           \
-             unsigned width, unsigned vocab, unsigned cuts) {                                       \
+             float* token_nll, float* logsumexp, T* d_hidden, unsigned long long* fault,            \
+             float scale, unsigned rows, unsigned width, unsigned vocab, unsigned cuts) {           \
         loss_combine<T>(statistics, weighted, weight, targets, token_nll, logsumexp, d_hidden,      \
-                        scale, rows, width, vocab, cuts);                                           \
+                        fault, scale, rows, width, vocab, cuts);                                    \
     }
 LOSS_COMBINE(linear_cross_entropy_combine_bf16, bf16)
 LOSS_COMBINE(linear_cross_entropy_combine_f32, float)

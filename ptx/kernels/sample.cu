@@ -14,8 +14,9 @@
 // by less than vocab / 2^(62 - log2(vocab)), relative to the weight of the best token, and the
 // tokens where a cut or the draw (24 random bits) falls within that of a boundary.
 //
-// `fault` [1] is zero before the launch. ~index of the first logit that is not finite is left
-// there; its row gets no token.
+// `fault` [1] takes the first logit that is not finite, as the complement of 4 index + kind, the
+// kind being 0 for NaN, 1 for infinity and 2 for -infinity; its row gets no token. The word is 0
+// where there is none, and is sticky as those of fault.cuh.
 //
 // Launch: one block of 512 threads per row.
 // Bytes it must move: each logit once in, a token a row out. It reads logits once for the best,
@@ -75,7 +76,8 @@ __device__ __forceinline__ u64 best_rank(const T* logits, unsigned vocab, u64* f
         u64 r = rank<T>(logit, i, vocab);
         if (!is_finite(logit)) {
             r = ~0ull;
-            atomicMax(fault, ~((u64)blockIdx.x * vocab + i));
+            const u64 kind = logit > 0.0f ? 1 : logit < 0.0f ? 2 : 0;
+            atomicMax(fault, ~(((u64)blockIdx.x * vocab + i) << 2 | kind));
         }
         best = r > best ? r : best;
     }

@@ -236,6 +236,8 @@ fn losses_read_the_projection_once_per_tile_of_rows() {
     let targets: Vec<u8> = (0..rows as i32).flat_map(|t| t.to_le_bytes()).collect();
     let at = bench.gpu.alloc(targets.len()).unwrap();
     bench.gpu.write(at, &targets).unwrap();
+    let fault = bench.gpu.alloc(8).unwrap();
+    bench.gpu.zero(fault, 8).unwrap();
     let loss = LinearCrossEntropy {
         hidden: bench.upload(storage, &integers(r * d, 1)),
         weight: bench.upload(storage, &integers(v * d, 2)),
@@ -245,6 +247,7 @@ fn losses_read_the_projection_once_per_tile_of_rows() {
         d_hidden: bench.gpu.alloc(r * d * 2).unwrap(),
         d_weight: bench.upload(Storage::F32, &vec![0.0; v * d]),
         scale: 1.0,
+        fault,
         rows,
         width,
         vocab,

@@ -1,10 +1,12 @@
-//! Every check of a well-formed call on the virtual GPU.
+//! Every check of a well-formed call on the virtual GPU, or on the one under test.
 
 use ltm_engine::cpu::Cpu;
 use ltm_engine::gpu::{Gpu, Vm};
 use ltm_engine::{DType, Device};
 
-use crate::{Case, Data, Expected, Failures, Format, Inputs, Layout, Role, Rounding, device, run};
+use crate::{
+    Case, Data, Expected, Failures, Format, Inputs, Layout, Role, Rounding, TestGpu, device, run,
+};
 
 /// A virtual GPU on `threads` threads.
 pub fn virtual_gpu(threads: usize) -> Gpu<Vm> {
@@ -103,9 +105,9 @@ impl Output<'_> {
     }
 }
 
-/// Calls on the virtual GPU, with their verdicts.
+/// Calls on the GPU under test, with their verdicts.
 pub struct Kernels {
-    gpu: Gpu<Vm>,
+    gpu: TestGpu,
     cpu: Cpu,
     failures: Failures,
     tolerance: f64,
@@ -115,7 +117,7 @@ impl Kernels {
     /// No calls yet. `tolerance` is the relative error that f32 is allowed.
     pub fn new(tolerance: f64) -> Self {
         let failures = Failures::default();
-        Self { gpu: virtual_gpu(1), cpu: device(1), failures, tolerance }
+        Self { gpu: TestGpu::open(1), cpu: device(1), failures, tolerance }
     }
 
     /// In f32: against the reference in f64 and against the CPU. In bf16: against the reference
@@ -123,8 +125,9 @@ impl Kernels {
     /// PyTorch does. Integers: exactly.
     pub fn check(&mut self, case: &dyn Case, format: Format, layout: Layout) {
         let Self { gpu, cpu, failures, tolerance } = self;
-        failures
-            .run(name(case, format, layout), || judge(case, format, layout, gpu, cpu, *tolerance));
+        failures.run(name(case, format, layout), || {
+            judge(case, format, layout, gpu.device(), cpu, *tolerance)
+        });
     }
 
     /// In f32 and in bf16.
@@ -204,10 +207,10 @@ fn repeated(case: &dyn Case, format: Format) -> Result<(), String> {
     let args = case.args(format);
     let mut first = None;
     for threads in [1, 2] {
-        let mut gpu = virtual_gpu(threads);
+        let mut gpu = TestGpu::open(threads);
         for _ in 0..2 {
-            let contents = run(case, &args, &mut gpu, Layout::WHOLE)?;
-            let launches = gpu.driver().take_launches();
+            let contents = run(case, &args, gpu.device(), Layout::WHOLE)?;
+            let launches = gpu.take_launches();
             let (bits, counts) = first.get_or_insert((contents.clone(), launches.clone()));
             if *bits != contents {
                 return Err(format!("other bits on {threads} threads"));

@@ -9,7 +9,7 @@ use ltm_engine::DeviceKind;
 use tempfile::TempDir;
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name)
+    ltm_tests::file("golden").join(name)
 }
 
 fn check(path: &Path, threads: usize) -> ParityReport {

@@ -1,6 +1,7 @@
 //! Everything around the model: text readers, tokenizers, the shard format,
 //! the pipeline from one to the other, and reports.
 
+pub mod bundle;
 mod error;
 pub mod kernels;
 pub mod report;

@@ -1,9 +1,10 @@
 //! The recorded programs of a configuration and the memory they share.
 
-use ltm_autograd::{Program, Result};
+use ltm_autograd::{Program, Result, Segment};
 use ltm_engine::{Buffer, DType, Device};
 
 use crate::config::Config;
+use crate::graphs::Graphs;
 use crate::model::{
     BatchShape, ParameterLayout, Parameters, Prefix, Suffix, SuffixArgs, record_prefix,
     record_suffix,
@@ -38,6 +39,8 @@ pub struct Passes {
     pub score: Program,
     /// Present in training.
     pub training: Option<TrainingPasses>,
+    /// What the device has recorded of them.
+    pub graphs: Graphs,
     arenas: [Buffer; 2],
 }
 
@@ -48,6 +51,7 @@ pub struct PassPlan {
     fast: Suffix,
     score: Suffix,
     training: Option<(Option<(Suffix, f32)>, Suffix)>,
+    graphs: bool,
 }
 
 impl PassPlan {
@@ -85,7 +89,7 @@ impl PassPlan {
         let trainable = purpose == Purpose::Training;
         let none = &mut |_: &mut ltm_autograd::Tape, _: &str, _: ltm_autograd::Var| {};
         let prefix = record_prefix(model, &layout, shape, (trainable, storage), none)?;
-        Ok(Self { shape, prefix, fast, score, training })
+        Ok(Self { shape, prefix, fast, score, training, graphs: config.train.graphs })
     }
 
     /// Sequences and tokens of a micro-batch.
@@ -144,14 +148,38 @@ impl PassPlan {
             fast: suffix(self.fast)?,
             score: suffix(self.score)?,
             training,
+            graphs: Graphs::new(self.graphs),
             arenas: [prefix_arena, suffix_arena],
         })
     }
 }
 
 impl Passes {
+    /// Runs every program once on a device that rehearses.
+    ///
+    /// # Errors
+    /// What an operation finds wrong with its arguments, or no memory left.
+    pub fn rehearse(&self, device: &mut dyn Device) -> Result<()> {
+        let training = self
+            .training
+            .iter()
+            .flat_map(|t| t.fast_with_weights.iter().map(|(program, _)| program).chain([&t.slow]));
+        for program in [&self.prefix, &self.fast, &self.score].into_iter().chain(training) {
+            program.run(Segment::All, device)?;
+        }
+        Ok(())
+    }
+
+    /// Arenas of the prefix, and of all other passes.
+    pub fn arenas(&self) -> &[Buffer; 2] {
+        &self.arenas
+    }
+
     /// Bytes of the arenas.
     pub fn arena_bytes(&self) -> usize {
         self.arenas.iter().map(Buffer::byte_len).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,15 +4,19 @@
 use std::sync::atomic::AtomicBool;
 
 use ltm_autograd::Segment;
-use ltm_engine::Device;
+use ltm_engine::{Buffer, DType, Device, DeviceExt};
 
 use crate::config::Config;
 use crate::decoder_update::{Clip, DecoderUpdate};
+use crate::graphs::Part;
 use crate::model::{BatchShape, Parameters};
 use crate::passes::{PassPlan, Passes, Purpose};
-use crate::posterior::{Draw, FastTrace, WeightGradients, draw_start, infer};
+use crate::plan::{Fit, Room};
+use crate::posterior::{
+    Draw, FastTrace, WeightGradients, begin, draw_start, fast_step, finish, infer,
+};
 use crate::schedule::{TrajectorySteps, fast_peak, slow_lr};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, trace_len};
 use crate::{Error, Result};
 
 /// For callers that never interrupt.
@@ -31,6 +35,8 @@ pub struct Trainer {
     /// Recorded programs.
     pub passes: Passes,
     update: DecoderUpdate,
+    /// `[micro-batches, steps + 1, 2, B]` f64: the traces of an iteration.
+    traces: Buffer,
 }
 
 /// What an iteration found, before its update. Nats per token, means over the batch.
@@ -55,19 +61,47 @@ pub struct IterationReport {
 }
 
 impl Trainer {
-    /// Allocates everything; weights are zero until they are initialised or loaded.
+    /// Allocates everything; weights are zero until they are initialised or loaded. On a GPU
+    /// nothing is allocated later, and every kernel is loaded. An automatic `train.micro_batch`
+    /// is replaced by what was chosen.
     ///
     /// # Errors
-    /// If the device has no memory left.
-    pub fn new(mut device: Box<dyn Device>, config: Config) -> Result<Self> {
+    /// [`crate::plan::PlanError::DoesNotFit`] before anything is allocated, if the device has too
+    /// little memory; or settings that it does not compute with.
+    pub fn new(mut device: Box<dyn Device>, mut config: Config) -> Result<Self> {
+        let fit = Fit::of(&config, Room::of(device.as_ref()))?;
+        config.train.micro_batch = fit.micro_batch;
         let shape = BatchShape { batch: config.micro_batch(), seq: config.seq_len() };
         let storage = config.storage();
         let plan = PassPlan::record(&config, shape, Purpose::Training)?;
         let parameters = Parameters::zeroed(device.as_mut(), &config.model, (storage, true))?;
-        let workspace = Workspace::new(device.as_mut(), &config.model, shape, (storage, true))?;
+        let (kind, steps) = ((storage, true), config.fast.steps);
+        let workspace = Workspace::new(device.as_mut(), &config.model, shape, kind, steps)?;
         let passes = plan.allocate(device.as_mut(), &parameters, &workspace)?;
         let update = DecoderUpdate::new(device.as_mut(), &parameters)?;
-        Ok(Self { device, config, parameters, workspace, passes, update })
+        let traces = device.alloc(DType::F64, traces_len(&config, shape))?;
+        let mut trainer = Self { device, config, parameters, workspace, passes, update, traces };
+        trainer.device.reserve(&fit.memory.scratch_blocks)?;
+        if trainer.device.rehearse(true) {
+            let rehearsed = trainer.rehearse();
+            trainer.device.rehearse(false);
+            rehearsed?;
+        }
+        Ok(trainer)
+    }
+
+    /// What an iteration does, on a device that rehearses.
+    fn rehearse(&mut self) -> Result<()> {
+        let Self { device, config, parameters, workspace, passes, update, .. } = self;
+        let device = device.as_mut();
+        passes.rehearse(device)?;
+        let draw = Draw { seed: 0, iteration: 0, first_sample: 0, site_offset: 0 };
+        draw_start(device, workspace, &config.posterior, draw)?;
+        begin(device, passes, workspace)?;
+        fast_step(device, passes, workspace, false)?;
+        finish(device, workspace)?;
+        update.measure(device, parameters, &config.slow)?;
+        update.apply(device, parameters)
     }
 
     /// Forgets the gradient of the last iteration.
@@ -80,8 +114,8 @@ impl Trainer {
     }
 
     /// Adds the gradients of the loaded micro-batch, whose posterior starts from the mu, logvar
-    /// and eps of the workspace. Returns the trace of the fast loop, and nll and KL of each
-    /// sequence at the inferred z.
+    /// and eps of the workspace. Leaves nll and KL of each sequence before each fast step and at
+    /// the inferred z in the trace of the workspace. Does not wait for the device.
     ///
     /// # Errors
     /// [`Error::Interrupted`] if `stop` was set, or a failing device.
@@ -90,9 +124,9 @@ impl Trainer {
         peak: f64,
         trajectory: &TrajectorySteps,
         stop: &AtomicBool,
-    ) -> Result<(FastTrace, Vec<f64>, Vec<f64>)> {
+    ) -> Result<()> {
         let device = self.device.as_mut();
-        let trace = infer(
+        infer(
             device,
             &self.passes,
             &mut self.workspace,
@@ -101,51 +135,58 @@ impl Trainer {
             WeightGradients::At(trajectory),
             stop,
         )?;
-        let training = self.passes.training.as_ref().ok_or(Error::Frozen)?;
-        training.slow.run(Segment::All, device)?;
-        self.passes.prefix.run(Segment::Backward, device)?;
-        let nll = self.workspace.sequence_nll(device)?;
-        let kl = self.workspace.sequence_kl(device)?;
-        Ok((trace, nll, kl))
+        let (passes, workspace) = (&self.passes, &self.workspace);
+        let training = passes.training.as_ref().ok_or(Error::Frozen)?;
+        passes.graphs.run(device, Part::Slow, |device| {
+            training.slow.run(Segment::All, device)?;
+            workspace.record(device)?;
+            Ok(passes.prefix.run(Segment::Backward, device)?)
+        })
     }
 
-    /// Measures and applies the accumulated gradient of `iteration`. Nothing is applied if the
-    /// gradient is not finite.
+    /// The trace of the last micro-batch: a row for each fast step, and one for the inferred z.
+    /// Waits for the device.
     ///
     /// # Errors
-    /// [`Error::Diverged`], or a failing device.
-    pub fn update(&mut self, iteration: u64) -> Result<(Clip, f64)> {
-        let clip = self.measure()?;
+    /// If the device fails.
+    pub fn trace(&mut self) -> Result<FastTrace> {
+        Ok(self.workspace.read_trace(self.device.as_mut(), self.config.fast.steps + 1)?)
+    }
+
+    /// Measures the accumulated gradient and applies it at a learning rate, as step `number` from
+    /// 1. Nothing is applied if the gradient is not finite. Does not wait for the device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn update(&mut self, step: (f64, u64)) -> Result<()> {
+        let Self { device, parameters, update, passes, config, .. } = self;
+        let (device, slow) = (device.as_mut(), &config.slow);
+        update.set_step(device, slow, step)?;
+        passes.graphs.run(device, Part::Update, |device| {
+            update.measure(device, parameters, slow)?;
+            update.apply(device, parameters)
+        })
+    }
+
+    /// Norm and clipping factor of the gradient of the last update. Waits for the device.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if that is not finite, or a failing device.
+    pub fn clip(&mut self, iteration: u64) -> Result<Clip> {
+        let clip = self.update.clip(self.device.as_mut())?;
         if !clip.norm.is_finite() {
             return Err(Error::Diverged { iteration, what: "gradient norm", value: clip.norm });
         }
-        let lr = slow_lr(&self.config, iteration);
-        self.apply((lr, iteration + 1))?;
-        Ok((clip, lr))
+        Ok(clip)
     }
 
-    /// Norm and clipping factor of the accumulated gradient.
+    /// One iteration on `tokens` and `targets` `[batch, T]`. Waits for the device once, when all of
+    /// it is queued.
     ///
     /// # Errors
-    /// If the device fails.
-    pub fn measure(&mut self) -> Result<Clip> {
-        self.update.measure(self.device.as_mut(), &self.parameters, &self.config.slow)
-    }
-
-    /// Applies the measured gradient at a learning rate, as step `number` from 1.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn apply(&mut self, (lr, number): (f64, u64)) -> Result<()> {
-        let slow = &self.config.slow;
-        self.update.apply(self.device.as_mut(), &self.parameters, slow, (lr, number))
-    }
-
-    /// One iteration on `tokens` and `targets` `[batch, T]`.
-    ///
-    /// # Errors
-    /// [`Error::Diverged`] if a loss or the gradient is not finite, [`Error::Interrupted`] if
-    /// `stop` was set; the weights are then those from before the iteration.
+    /// [`Error::Diverged`] if a loss or the gradient is not finite, and the weights must not be
+    /// saved; where it is the gradient, they are those from before the iteration, as they are for
+    /// [`Error::Interrupted`], if `stop` was set.
     pub fn iterate(
         &mut self,
         iteration: u64,
@@ -171,11 +212,17 @@ impl Trainer {
             };
             let start = &self.config.posterior;
             draw_start(self.device.as_mut(), &self.workspace, start, draw)?;
-            let (trace, nll, kl) = self.accumulate(peak, &trajectory, stop)?;
-            totals.add(&trace, &nll, &kl);
-            totals.check(iteration)?;
+            self.accumulate(peak, &trajectory, stop)?;
+            self.keep_trace(index)?;
         }
-        let (clip, lr) = self.update(iteration)?;
+        let lr = slow_lr(&self.config, iteration);
+        self.update((lr, iteration + 1))?;
+        let numbers: Vec<f64> = self.device.read(&self.traces)?;
+        for trace in numbers.chunks_exact(trace_len(self.config.fast.steps, shape.batch)) {
+            totals.add(&FastTrace::new(trace, shape.batch));
+        }
+        totals.check(iteration)?;
+        let clip = self.clip(iteration)?;
         let mut report = totals.per_token(tokens.len());
         report.slow_lr = lr;
         report.fast_lr = peak;
@@ -183,6 +230,19 @@ impl Trainer {
         report.clip_factor = clip.factor;
         Ok(report)
     }
+
+    /// Puts the trace of micro-batch `index` aside.
+    fn keep_trace(&mut self, index: usize) -> Result<()> {
+        let len = trace_len(self.config.fast.steps, self.workspace.shape.batch);
+        let kept = self.traces.slice(index * len..(index + 1) * len)?;
+        Ok(self.device.copy(&self.workspace.trace.slice(0..len)?, &kept)?)
+    }
+}
+
+/// Numbers in the traces of all micro-batches of an iteration.
+pub(crate) fn traces_len(config: &Config, shape: BatchShape) -> usize {
+    let micro_batches = (config.train.batch / shape.batch.max(1)).max(1);
+    micro_batches * trace_len(config.fast.steps, shape.batch)
 }
 
 /// Sums over the sequences of a batch, nats.
@@ -200,16 +260,16 @@ impl Totals {
         Self { nll: 0.0, kl: 0.0, fast_nll: vec![0.0; steps], fast_kl: vec![0.0; steps] }
     }
 
-    /// Adds sequences; `trace`, `nll` and `kl` have one entry per sequence.
-    pub fn add(&mut self, trace: &FastTrace, nll: &[f64], kl: &[f64]) {
-        self.nll += nll.iter().sum::<f64>();
-        self.kl += kl.iter().sum::<f64>();
-        for (total, step) in self.fast_nll.iter_mut().zip(&trace.nll) {
-            *total += step[..nll.len()].iter().sum::<f64>();
-        }
-        for (total, step) in self.fast_kl.iter_mut().zip(&trace.kl) {
-            *total += step[..kl.len()].iter().sum::<f64>();
-        }
+    /// Adds the sequences of a trace, whose last row is that of the inferred z.
+    pub fn add(&mut self, trace: &FastTrace) {
+        let sums = |steps: &[Vec<f64>]| -> Vec<f64> {
+            steps.iter().map(|step| step.iter().sum()).collect()
+        };
+        let add = |end: &mut f64, totals: &mut [f64], sums: Vec<f64>| {
+            totals.iter_mut().chain([end]).zip(sums).for_each(|(total, sum)| *total += sum);
+        };
+        add(&mut self.nll, &mut self.fast_nll, sums(&trace.nll));
+        add(&mut self.kl, &mut self.fast_kl, sums(&trace.kl));
     }
 
     /// Every sum is finite.

@@ -1,10 +1,11 @@
 //! Buffers of one micro-batch, shared by all passes over it.
 
-use ltm_engine::ops::GaussianShape;
+use ltm_engine::ops::{ADAMW_CONSTANTS, AdamWStep, GaussianShape, Trace};
 use ltm_engine::{Buffer, DType, Device, DeviceExt, Result};
 
 use crate::config::ModelConfig;
 use crate::model::{BatchShape, Slot};
+use crate::posterior::FastTrace;
 
 /// What one micro-batch needs besides the weights and the arenas.
 pub struct Workspace {
@@ -32,6 +33,14 @@ pub struct Workspace {
     pub token_nll: Buffer,
     /// `[B T]` f32.
     pub logsumexp: Buffer,
+    /// Fast steps that the next three have room for.
+    pub steps: usize,
+    /// `[steps, 9]` f32: the constants of each fast step.
+    pub schedule: Buffer,
+    /// `[B]` i32: the fast step that each sequence is at.
+    pub step: Buffer,
+    /// `[steps + 1, 2, B]` f64: nll and KL of each sequence before each fast step, and at the end.
+    pub trace: Buffer,
     tokens: Buffer,
     targets: Buffer,
     order: Buffer,
@@ -40,11 +49,12 @@ pub struct Workspace {
     prefix_gradients: Option<(Buffer, Buffer)>,
     host_order: Vec<i32>,
     host_nll: Vec<f32>,
+    host_schedule: Vec<f32>,
 }
 
 impl Workspace {
-    /// Allocates for micro-batches of `shape` whose activations are stored in `storage`;
-    /// `trainable` adds the gradients of the prefix.
+    /// Allocates for micro-batches of `shape` whose activations are stored in `storage`, and for
+    /// `steps` fast steps; `trainable` adds the gradients of the prefix.
     ///
     /// # Errors
     /// If the device has no memory left.
@@ -53,6 +63,7 @@ impl Workspace {
         model: &ModelConfig,
         shape: BatchShape,
         (storage, trainable): (DType, bool),
+        steps: usize,
     ) -> Result<Self> {
         let gaussian = GaussianShape {
             samples: shape.batch,
@@ -71,6 +82,10 @@ impl Workspace {
             logvar_moments: floats(2 * latent)?,
             token_nll: floats(rows)?,
             logsumexp: floats(rows)?,
+            steps,
+            schedule: floats(steps * ADAMW_CONSTANTS)?,
+            step: device.alloc(DType::I32, shape.batch)?,
+            trace: device.alloc(DType::F64, trace_len(steps, shape.batch))?,
             z: device.alloc(storage, latent)?,
             d_z: device.alloc(storage, latent)?,
             prefix_stream: device.alloc(storage, wide)?,
@@ -85,6 +100,7 @@ impl Workspace {
             order: device.alloc(DType::I32, rows)?,
             host_order: Vec::with_capacity(rows),
             host_nll: vec![0.0; rows],
+            host_schedule: Vec::new(),
         })
     }
 
@@ -93,12 +109,101 @@ impl Workspace {
         model: &ModelConfig,
         shape: BatchShape,
         (storage, trainable): (DType, bool),
+        steps: usize,
     ) -> usize {
         let latent = shape.batch * model.latents * model.dim;
         let wide = shape.rows() * model.dim;
         let gradients = if trainable { 2 } else { 0 };
         let stored = 2 * latent + (2 + gradients) * wide;
-        storage.size() * stored + 4 * (7 * latent + 5 * shape.rows()) + 8 * shape.batch
+        let floats = 7 * latent + 5 * shape.rows() + steps * ADAMW_CONSTANTS + shape.batch;
+        let doubles = shape.batch + trace_len(steps, shape.batch);
+        storage.size() * stored + 4 * floats + 8 * doubles
+    }
+
+    /// Makes room for `steps` fast steps; true if buffers were replaced for it.
+    ///
+    /// # Errors
+    /// If the device has no memory left.
+    pub fn reserve(&mut self, device: &mut dyn Device, steps: usize) -> Result<bool> {
+        if steps <= self.steps {
+            return Ok(false);
+        }
+        self.schedule = device.alloc(DType::F32, steps * ADAMW_CONSTANTS)?;
+        self.trace = device.alloc(DType::F64, trace_len(steps, self.shape.batch))?;
+        self.host_schedule.clear();
+        self.steps = steps;
+        Ok(true)
+    }
+
+    /// Puts the constants of the fast steps on the device, unless they are there.
+    ///
+    /// # Errors
+    /// If there are more than [`Workspace::steps`], or the device fails.
+    pub fn set_schedule(
+        &mut self,
+        device: &mut dyn Device,
+        steps: impl IntoIterator<Item = AdamWStep>,
+    ) -> Result<()> {
+        let mut schedule = Vec::with_capacity(self.schedule.len());
+        for step in steps {
+            schedule.extend(step.constants()?);
+        }
+        if schedule != self.host_schedule {
+            device.upload(&self.schedule.slice(0..schedule.len())?, &schedule)?;
+            self.host_schedule = schedule;
+        }
+        Ok(())
+    }
+
+    /// Writes down nll and KL of every sequence as last computed, and goes on to the next step.
+    ///
+    /// # Errors
+    /// If the trace is full, or the device fails.
+    pub fn record(&self, device: &mut dyn Device) -> Result<()> {
+        device.trace(&Trace {
+            token_nll: &self.token_nll,
+            kl: &self.kl,
+            step: &self.step,
+            trace: &self.trace,
+            samples: self.shape.batch,
+            seq: self.shape.seq,
+            rows: self.steps + 1,
+        })
+    }
+
+    /// The first `rows` steps of the trace. Waits for the device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn read_trace(&self, device: &mut dyn Device, rows: usize) -> Result<FastTrace> {
+        let batch = self.shape.batch;
+        let numbers: Vec<f64> = device.read(&self.trace.slice(0..rows * 2 * batch)?)?;
+        Ok(FastTrace::new(&numbers, batch))
+    }
+
+    /// Every buffer of the device that this holds.
+    pub fn buffers(&self) -> impl Iterator<Item = &Buffer> {
+        let gradients =
+            self.prefix_gradients.iter().flat_map(|(stream, queries)| [stream, queries]);
+        [
+            &self.mu,
+            &self.logvar,
+            &self.eps,
+            &self.mu_moments,
+            &self.logvar_moments,
+            &self.kl,
+            &self.z,
+            &self.d_z,
+            &self.token_nll,
+            &self.logsumexp,
+            &self.tokens,
+            &self.targets,
+            &self.order,
+            &self.prefix_stream,
+            &self.prefix_queries,
+        ]
+        .into_iter()
+        .chain(gradients)
     }
 
     /// The buffer behind a slot of a recorded program.
@@ -155,4 +260,9 @@ impl Workspace {
     pub fn sequence_kl(&self, device: &mut dyn Device) -> Result<Vec<f64>> {
         device.read(&self.kl)
     }
+}
+
+/// Numbers of a trace of `steps` fast steps and the end.
+pub fn trace_len(steps: usize, batch: usize) -> usize {
+    (steps + 1) * 2 * batch
 }

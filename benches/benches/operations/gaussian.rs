@@ -2,11 +2,11 @@
 
 use criterion::Criterion;
 use ltm_benches::{MODELS, Rig, Work};
-use ltm_engine::DType::{F32, F64};
-use ltm_engine::Ops;
+use ltm_engine::DType::{F32, F64, I32};
 use ltm_engine::ops::{
-    AdamWStep, GaussianBackward, GaussianKl, GaussianReparameterise, GaussianShape, GaussianUpdate,
+    GaussianBackward, GaussianKl, GaussianReparameterise, GaussianShape, GaussianUpdate, Trace,
 };
+use ltm_engine::{Device, Ops};
 
 use crate::measure;
 
@@ -39,6 +39,7 @@ pub fn benches(c: &mut Criterion) {
             })
         });
         let [mu_moments, logvar_moments] = &[0; 2].map(|_| rig.positive(2 * n));
+        let (schedule, step) = (&rig.constants(), &rig.result(I32, shape.samples));
         // Reads d_z and eps, writes z, reads and writes two parameters and four moments.
         measure(c, "gaussian_update", model, Work::Elements(15 * n), &mut rig, |device| {
             device.gaussian_update(&GaussianUpdate {
@@ -51,16 +52,18 @@ pub fn benches(c: &mut Criterion) {
                 logvar_moments,
                 kl,
                 z,
-                step: AdamWStep {
-                    lr: 0.34,
-                    beta1: 0.9,
-                    beta2: 0.999,
-                    eps: 1e-8,
-                    weight_decay: 0.01,
-                    number: 8,
-                },
+                schedule,
+                step,
+                steps: 1,
                 shape,
             })
+        });
+        let token_nll = &rig.positive(model.rows());
+        let trace = &rig.result(F64, 2 * shape.samples);
+        measure(c, "trace", model, Work::Elements(model.rows()), &mut rig, |device| {
+            let (samples, seq, rows) = (shape.samples, model.seq, 1);
+            device.zero(step)?;
+            device.trace(&Trace { token_nll, kl, step, trace, samples, seq, rows })
         });
     }
 }

@@ -4,7 +4,7 @@ use criterion::Criterion;
 use ltm_benches::{MODELS, Rig, Work};
 use ltm_engine::DType::F64;
 use ltm_engine::Ops;
-use ltm_engine::ops::{AdamW, AdamWSegment, AdamWStep, GlobalNorm};
+use ltm_engine::ops::{AdamW, AdamWSegment, GlobalNorm};
 
 use crate::measure;
 
@@ -14,7 +14,7 @@ pub fn benches(c: &mut Criterion) {
         let n = model.parameters();
         let (params, gradients) = (&rig.normals(n, 0.02), &rig.normals(n, 1e-3));
         let (first_moment, second_moment) = (&rig.normals(n, 1e-3), &rig.positive(n));
-        let out = &rig.result(F64, 2);
+        let (out, step) = (&rig.result(F64, 2), &rig.constants());
         measure(c, "global_norm", model, Work::Elements(n), &mut rig, |device| {
             device.global_norm(&GlobalNorm { gradients, out, limit: 1.0 })
         });
@@ -28,14 +28,7 @@ pub fn benches(c: &mut Criterion) {
                 copy: None,
                 clip: Some(out),
                 segments: &[AdamWSegment { offset: 0, len: n, decay: true }],
-                step: AdamWStep {
-                    lr: 4e-4,
-                    beta1: 0.9,
-                    beta2: 0.95,
-                    eps: 1e-8,
-                    weight_decay: 0.1,
-                    number: 100,
-                },
+                step,
             })
         });
     }

@@ -4,7 +4,7 @@ use super::memory::{read, refused, write};
 use super::parallel::Shared;
 use super::pool::for_each;
 use super::scratch::Partials;
-use crate::ops::{AdamW, AdamWStep, GlobalNorm};
+use crate::ops::{ADAMW_CONSTANTS, AdamW, GlobalNorm};
 use crate::{DeviceId, Result};
 
 /// Elements per task.
@@ -25,20 +25,29 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Constants of `step`, with or without its weight decay.
-    pub fn new(step: &AdamWStep, decay: bool) -> Self {
-        let number = i32::try_from(step.number).unwrap_or(i32::MAX);
-        let decay = if decay { step.weight_decay } else { 0.0 };
+    /// From [`crate::ops::AdamWStep::constants`].
+    pub fn new(constants: &[f32; ADAMW_CONSTANTS], decay: bool) -> Self {
+        let &[
+            lr,
+            keep,
+            beta1,
+            one_minus_beta1,
+            beta2,
+            one_minus_beta2,
+            correction1,
+            correction2,
+            eps,
+        ] = constants;
         Self {
-            lr: step.lr as f32,
-            keep: (1.0 - step.lr * decay) as f32,
-            beta1: step.beta1 as f32,
-            one_minus_beta1: (1.0 - step.beta1) as f32,
-            beta2: step.beta2 as f32,
-            one_minus_beta2: (1.0 - step.beta2) as f32,
-            correction1: (1.0 - step.beta1.powi(number)) as f32,
-            correction2: (1.0 - step.beta2.powi(number)) as f32,
-            eps: step.eps as f32,
+            lr,
+            keep: if decay { keep } else { 1.0 },
+            beta1,
+            one_minus_beta1,
+            beta2,
+            one_minus_beta2,
+            correction1,
+            correction2,
+            eps,
         }
     }
 
@@ -69,12 +78,15 @@ pub fn step(device: DeviceId, args: &AdamW<'_>) -> Result<()> {
     let gradients = read::<f32>(device, OP, args.gradients)?;
     let first = Shared::new(write::<f32>(device, OP, args.first_moment)?);
     let second = Shared::new(write::<f32>(device, OP, args.second_moment)?);
-    let factor = match args.clip {
-        Some(clip) => read::<f64>(device, OP, clip)?[1] as f32,
+    let constants = &read::<f32>(device, OP, args.step)?.as_chunks().0[0];
+    let factor = match args.clip.map(|clip| read::<f64>(device, OP, clip)).transpose()? {
+        // One bad number among the gradients would be in every parameter.
+        Some(&[norm, _]) if !norm.is_finite() => return Ok(()),
+        Some(clip) => clip[1] as f32,
         None => 1.0,
     };
     for segment in args.segments {
-        let adam = Adam::new(&args.step, segment.decay);
+        let adam = Adam::new(constants, segment.decay);
         for_each(0..segment.len.div_ceil(BLOCK), |block| {
             let start = segment.offset + block * BLOCK;
             let range = start..(start + BLOCK).min(segment.offset + segment.len);

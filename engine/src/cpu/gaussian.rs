@@ -5,8 +5,10 @@ use super::math::exp;
 use super::memory::{read, write};
 use super::parallel::Shared;
 use super::pool::for_each;
+use super::steps;
 use crate::ops::{
-    GaussianBackward, GaussianKl, GaussianReparameterise, GaussianShape, GaussianUpdate,
+    ADAMW_CONSTANTS, GaussianBackward, GaussianKl, GaussianReparameterise, GaussianShape,
+    GaussianUpdate,
 };
 use crate::{DeviceId, Result};
 
@@ -145,13 +147,18 @@ pub fn update(device: DeviceId, args: &GaussianUpdate<'_>) -> Result<()> {
     let mu = write::<f32>(device, OP, args.mu)?;
     let logvar = write::<f32>(device, OP, args.logvar)?;
     let n = args.shape.len();
+    let schedule = read::<f32>(device, OP, args.schedule)?.as_chunks::<ADAMW_CONSTANTS>().0;
+    let step = read::<i32>(device, OP, args.step)?;
+    steps::check(OP, step, args.steps)?;
     let (mu_m, mu_v) = write::<f32>(device, OP, args.mu_moments)?.split_at_mut(n);
     let (logvar_m, logvar_v) = write::<f32>(device, OP, args.logvar_moments)?.split_at_mut(n);
     kl_into(write(device, OP, args.kl)?, mu, logvar, args.shape.per_sample());
     let z = Shared::new(write::<f32>(device, OP, args.z)?);
     let parts = [mu, logvar, mu_m, mu_v, logvar_m, logvar_v].map(Shared::new);
-    let adam = Adam::new(&args.step, true);
+    let (layers, per_layer) = (args.shape.layers, args.shape.per_layer);
     for_each_piece(args.shape, |a, b| {
+        let sample = a.start / (layers * per_layer).max(1);
+        let adam = Adam::new(&schedule[step[sample] as usize], true);
         // SAFETY: the pieces of different samples and layers are disjoint.
         let [mu, logvar, mu_m, mu_v, logvar_m, logvar_v] =
             parts.each_ref().map(|p| unsafe { p.part(a.clone()) });

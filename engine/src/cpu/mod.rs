@@ -10,6 +10,7 @@ mod lanes;
 
 mod adamw;
 mod add;
+mod available;
 mod embedding;
 mod gaussian;
 mod head;
@@ -26,14 +27,16 @@ mod rms_norm;
 mod ropes;
 mod sample;
 mod scratch;
+mod steps;
 mod swiglu;
 mod tile;
+mod trace;
 mod window_attention;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ops::*;
-use crate::{Buffer, DType, Device, DeviceId, Error, Result};
+use crate::{Buffer, DType, Device, DeviceId, Error, MemoryInfo, Processor, Result};
 
 pub use latent_attention::latent_attention_scratch_bytes;
 pub use linear_cross_entropy::{LossGradients, loss_scratch_bytes};
@@ -48,6 +51,7 @@ pub struct Cpu {
     pool: pool::Pool,
     ropes: Ropes,
     partials: scratch::Partials,
+    limit: Option<u64>,
 }
 
 impl Cpu {
@@ -64,7 +68,15 @@ impl Cpu {
             pool,
             ropes: Ropes::default(),
             partials: scratch::Partials::default(),
+            limit: None,
         })
+    }
+
+    /// The same device with at most `limit` bytes of the machine's memory to use.
+    #[must_use]
+    pub fn within(mut self, limit: Option<u64>) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// Threads that an operation uses.
@@ -123,6 +135,15 @@ impl Device for Cpu {
 
     fn synchronize(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    fn processor(&self) -> Processor {
+        Processor::Cpu
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        let machine = available::memory()?;
+        Some(self.limit.map_or(machine, |limit| machine.limited(limit)))
     }
 }
 
@@ -230,6 +251,11 @@ impl Ops for Cpu {
     fn gaussian_update(&mut self, args: &GaussianUpdate<'_>) -> Result<()> {
         args.check()?;
         self.pool.install(|| gaussian::update(self.id, args))
+    }
+
+    fn trace(&mut self, args: &Trace<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| trace::record(self.id, args))
     }
 
     fn adamw(&mut self, args: &AdamW<'_>) -> Result<()> {

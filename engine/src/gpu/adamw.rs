@@ -2,22 +2,18 @@
 
 use ltm_ptx::launch::adamw;
 
-use super::{Driver, Gpu, extent, optional, pointer};
-use crate::ops::{AdamW, AdamWSegment, AdamWStep, GlobalNorm};
-use crate::{Error, Result};
+use super::{Driver, Gpu, extent, memory, optional, pointer};
+use crate::ops::{AdamW, AdamWSegment, GlobalNorm};
+use crate::{Buffer, DType, Error, Result};
 
 /// Scratch slot of the sums of squares.
 const PARTIAL: usize = 0;
-/// Scratch slot of the ends of the segments.
-const ENDS: usize = 2;
 /// Numbers beyond which a grid would not hold the blocks.
 const MOST: u64 = 1 << 40;
 
-/// Constants of a step for the kernels.
-pub fn constants(step: &AdamWStep) -> adamw::Adam {
-    let AdamWStep { lr, beta1, beta2, eps, weight_decay, number } = *step;
-    adamw::Adam::new(lr, beta1, beta2, eps, weight_decay, number)
-}
+/// Ends of segments in device memory, by their values: a model has one list of them, which must
+/// be there when a step is recorded.
+pub type Ends = Vec<(Vec<u64>, Buffer)>;
 
 fn length(op: &'static str, what: &'static str, n: usize) -> Result<u64> {
     if (n as u64) < MOST {
@@ -59,15 +55,25 @@ pub fn step<D: Driver>(gpu: &mut Gpu<D>, args: &AdamW<'_>) -> Result<()> {
         segments: extent(OP, "segments", ends.len())?,
         first_decays,
         n: length(OP, "params", args.params.len())?,
-        adam: constants(&args.step),
+        step: pointer(gpu.id, OP, args.step)?,
     };
     if launch.n == 0 {
         return Ok(());
     }
-    let bytes: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
-    launch.ends = gpu.scratch(ENDS, bytes.len())?;
-    gpu.driver.upload(launch.ends, &bytes)?;
+    launch.ends = ends_on_device(gpu, ends)?;
     gpu.launch(&launch.launch())
+}
+
+fn ends_on_device<D: Driver>(gpu: &mut Gpu<D>, ends: Vec<u64>) -> Result<u64> {
+    if let Some((_, buffer)) = gpu.ends.iter().find(|(known, _)| *known == ends) {
+        return Ok(buffer.address() as u64);
+    }
+    let buffer = memory::alloc(&mut gpu.driver, gpu.id, DType::F64, ends.len())?;
+    let address = buffer.address() as u64;
+    let bytes: Vec<u8> = ends.iter().flat_map(|end| end.to_le_bytes()).collect();
+    gpu.driver.upload(address, &bytes)?;
+    gpu.ends.push((ends, buffer));
+    Ok(address)
 }
 
 pub fn global_norm<D: Driver>(gpu: &mut Gpu<D>, args: &GlobalNorm<'_>) -> Result<()> {

@@ -1,7 +1,9 @@
 //! Memory and copies of a GPU.
 
 use super::{Driver, Gpu, memory, pointer};
-use crate::{Buffer, DType, Device, DeviceId, Error, Result};
+use crate::{
+    Buffer, DType, Device, DeviceId, Error, Graph, Kept, MemoryInfo, MemoryUse, Processor, Result,
+};
 
 impl<D: Driver> Device for Gpu<D> {
     fn id(&self) -> DeviceId {
@@ -13,9 +15,7 @@ impl<D: Driver> Device for Gpu<D> {
     }
 
     fn alloc(&mut self, dtype: DType, len: usize) -> Result<Buffer> {
-        let buffer = memory::alloc(&mut self.driver, self.id, dtype, len)?;
-        self.driver.zero(buffer.address() as u64, buffer.byte_len())?;
-        Ok(buffer)
+        memory::alloc_zeroed(&mut self.driver, self.id, dtype, len)
     }
 
     fn stores(&self, storage: DType) -> bool {
@@ -29,7 +29,8 @@ impl<D: Driver> Device for Gpu<D> {
 
     fn download_bytes(&mut self, from: &Buffer, bytes: &mut [u8]) -> Result<()> {
         same_length("download", from.byte_len(), bytes.len())?;
-        self.driver.download(pointer(self.id, "download", from)?, bytes)
+        self.driver.download(pointer(self.id, "download", from)?, bytes)?;
+        self.check_faults()
     }
 
     fn copy(&mut self, from: &Buffer, to: &Buffer) -> Result<()> {
@@ -42,15 +43,73 @@ impl<D: Driver> Device for Gpu<D> {
             return Err(Error::Overlap { op: "copy" });
         }
         let [source, target] = [from, to].map(|buffer| pointer(self.id, "copy", buffer));
-        self.driver.copy(source?, target?, from.byte_len())
+        let (source, target) = (source?, target?);
+        match self.rehearsing {
+            true => Ok(()),
+            false => self.driver.copy(source, target, from.byte_len()),
+        }
     }
 
     fn zero(&mut self, buffer: &Buffer) -> Result<()> {
-        self.driver.zero(pointer(self.id, "zero", buffer)?, buffer.byte_len())
+        let at = pointer(self.id, "zero", buffer)?;
+        match self.rehearsing {
+            true => Ok(()),
+            false => self.driver.zero(at, buffer.byte_len()),
+        }
     }
 
     fn synchronize(&mut self) -> Result<()> {
-        self.driver.synchronize()
+        self.driver.synchronize()?;
+        self.check_faults()
+    }
+
+    fn begin_recording(&mut self) -> Result<bool> {
+        self.driver.begin_recording()
+    }
+
+    fn end_recording(&mut self) -> Result<Graph> {
+        let recording = self.driver.end_recording()?;
+        // Its operations were given the scratch blocks as they are; a larger request by somebody
+        // else puts others in their place, and must not free these.
+        Ok(Graph { device: self.id, recording, _keeps: self.scratch.blocks() })
+    }
+
+    fn replay(&mut self, graph: &Graph) -> Result<()> {
+        if graph.device != self.id {
+            return Err(Error::Foreign { op: "replay" });
+        }
+        self.driver.replay(&graph.recording)?;
+        self.expect_faults();
+        Ok(())
+    }
+
+    fn processor(&self) -> Processor {
+        Processor::Gpu
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        let memory = self.driver.memory()?;
+        Some(self.limit.map_or(memory, |limit| memory.limited(limit)))
+    }
+
+    fn usage(&self) -> Option<MemoryUse> {
+        self.driver.usage()
+    }
+
+    fn rehearse(&mut self, on: bool) -> bool {
+        self.rehearsing = on;
+        true
+    }
+
+    fn kept(&self) -> Kept {
+        Kept { scratch: self.scratch.bytes(), tables: self.ropes.bytes() }
+    }
+
+    fn reserve(&mut self, scratch: &[usize]) -> Result<()> {
+        for (slot, &bytes) in scratch.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
+            self.scratch(slot, bytes)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,12 +1,17 @@
 //! What a GPU must offer to run kernels.
 
-use ltm_ptx::Launch;
+use std::any::Any;
 
-use crate::Result;
+use ltm_ptx::{EntryPoint, Launch};
+
+use crate::{Error, MemoryInfo, MemoryUse, Result};
 
 /// Gives a block of device memory back: called once, with its address and its bytes, on any
 /// thread.
 pub type Release = Box<dyn FnOnce(usize, usize) + Send + Sync>;
+
+/// What a driver has recorded; only the driver itself knows what is in it.
+pub type Recording = Box<dyn Any + Send + Sync>;
 
 /// A GPU as its driver shows it: memory by address, and launches that run in the order of the
 /// calls. Callers have checked extents and owners: an address and a length always lie within
@@ -21,6 +26,34 @@ pub trait Driver: 'static {
     /// # Errors
     /// [`crate::Error::OutOfMemory`].
     fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)>;
+
+    /// As [`Driver::alloc`], but every byte is zero.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`].
+    fn alloc_zeroed(&mut self, bytes: usize) -> Result<(u64, Release)> {
+        let (address, release) = self.alloc(bytes)?;
+        self.zero(address, bytes)?;
+        Ok((address, release))
+    }
+
+    /// The size of the device, and what of it is free for [`Driver::alloc`]; `None` if nothing
+    /// limits it. Training that needs more is refused before it begins.
+    fn memory(&self) -> Option<MemoryInfo>;
+
+    /// What is allocated; `None` if the driver does not count.
+    fn usage(&self) -> Option<MemoryUse> {
+        None
+    }
+
+    /// Makes a kernel ready, so that its first launch has nothing left to load.
+    ///
+    /// # Errors
+    /// [`crate::Error::Kernel`] if it cannot be loaded.
+    fn prepare(&mut self, entry: &'static EntryPoint) -> Result<()> {
+        let _ = entry;
+        Ok(())
+    }
 
     /// Copies `bytes` of the host to device memory at `to`.
     fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()>;
@@ -43,4 +76,27 @@ pub trait Driver: 'static {
 
     /// Waits until everything before has finished, and reports what went wrong in it.
     fn synchronize(&mut self) -> Result<()>;
+
+    /// From here to [`Driver::end_recording`], `launch`, `copy` and `zero` are written down and
+    /// not run; nothing else is called in between. False from a driver that cannot record: then
+    /// nothing changes, and `end_recording` is not called.
+    ///
+    /// On CUDA this is `cuStreamBeginCapture` on the compute stream. Every kernel in the recording
+    /// has been launched directly before, so its module is loaded.
+    fn begin_recording(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// What was written down since [`Driver::begin_recording`], ready to be repeated; addresses
+    /// are as they were. On CUDA `cuStreamEndCapture` and `cuGraphInstantiate`.
+    fn end_recording(&mut self) -> Result<Recording> {
+        Err(Error::Recording { op: "end_recording" })
+    }
+
+    /// Queues a recording of this driver once more, after everything before. On CUDA
+    /// `cuGraphLaunch`.
+    fn replay(&mut self, recording: &Recording) -> Result<()> {
+        let _ = recording;
+        Err(Error::Recording { op: "replay" })
+    }
 }

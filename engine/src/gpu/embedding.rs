@@ -2,9 +2,10 @@
 
 use ltm_ptx::launch::embedding;
 
-use super::{Driver, Gpu, extent, fault, pointer, storage};
+use super::fault::Check;
+use super::{Driver, Gpu, extent, pointer, storage};
+use crate::Result;
 use crate::ops::{EmbeddingBackward, EmbeddingForward};
-use crate::{Error, Result};
 
 pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &EmbeddingForward<'_>) -> Result<()> {
     const OP: &str = "embedding_forward";
@@ -20,15 +21,8 @@ pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &EmbeddingForward<'_>) -> Resu
     if launch.rows == 0 {
         return Ok(());
     }
-    launch.fault = fault::clear(gpu)?;
-    gpu.launch(&launch.launch(storage(OP, "table", args.table)?))?;
-    match fault::read(gpu, launch.fault)? {
-        None => Ok(()),
-        Some(row) => {
-            let token = fault::integer(gpu, launch.tokens, row)?;
-            Err(out_of_range(OP, token, row, args.vocab))
-        }
-    }
+    launch.fault = gpu.fault([Check::Token { op: OP, vocab: args.vocab }])?;
+    gpu.launch(&launch.launch(storage(OP, "table", args.table)?))
 }
 
 pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &EmbeddingBackward<'_>) -> Result<()> {
@@ -46,25 +40,8 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &EmbeddingBackward<'_>) -> Re
     if launch.rows == 0 {
         return Ok(());
     }
-    launch.fault = fault::clear(gpu)?;
-    for launch in &launch.launches(storage(OP, "d_out", args.d_out)?) {
-        gpu.launch(launch)?;
-    }
-    let Some(place) = fault::read(gpu, launch.fault)? else { return Ok(()) };
-    let row = fault::integer(gpu, launch.order, place)?;
-    let Some(row) = usize::try_from(row).ok().filter(|&row| row < args.rows) else {
-        let detail = format!("order[{place}] is {row}, expected 0 to {}", args.rows - 1);
-        return Err(Error::Value { op: OP, detail });
-    };
-    let token = fault::integer(gpu, launch.tokens, row)?;
-    if token < 0 || token as usize >= args.vocab {
-        return Err(out_of_range(OP, token, row, args.vocab));
-    }
-    let detail = format!("order is not sorted by token and row at {place}");
-    Err(Error::Value { op: OP, detail })
-}
-
-fn out_of_range(op: &'static str, token: i32, row: usize, vocab: usize) -> Error {
-    let detail = format!("token {token} at row {row}, expected 0 to {}", vocab - 1);
-    Error::Value { op, detail }
+    let token = Check::Token { op: OP, vocab: args.vocab };
+    launch.fault = gpu.fault([Check::Order { rows: args.rows }, token, Check::Sorted])?;
+    let launches = launch.launches(storage(OP, "d_out", args.d_out)?);
+    launches.iter().try_for_each(|launch| gpu.launch(launch))
 }

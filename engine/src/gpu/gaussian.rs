@@ -2,7 +2,8 @@
 
 use ltm_ptx::launch::gaussian;
 
-use super::{Driver, Gpu, adamw, extent, pointer, storage};
+use super::fault::Check;
+use super::{Driver, Gpu, extent, pointer, storage};
 use crate::Result;
 use crate::ops::{
     GaussianBackward, GaussianKl, GaussianReparameterise, GaussianShape, GaussianUpdate,
@@ -71,7 +72,7 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &GaussianBackward<'_>) -> Res
 
 pub fn update<D: Driver>(gpu: &mut Gpu<D>, args: &GaussianUpdate<'_>) -> Result<()> {
     const OP: &str = "gaussian_update";
-    let launch = gaussian::GaussianUpdate {
+    let mut launch = gaussian::GaussianUpdate {
         d_z: pointer(gpu.id, OP, args.d_z)?,
         d_z_scale: args.d_z_scale,
         eps: pointer(gpu.id, OP, args.eps)?,
@@ -82,10 +83,14 @@ pub fn update<D: Driver>(gpu: &mut Gpu<D>, args: &GaussianUpdate<'_>) -> Result<
         kl: pointer(gpu.id, OP, args.kl)?,
         z: pointer(gpu.id, OP, args.z)?,
         shape: extents(OP, &args.shape)?,
-        adam: adamw::constants(&args.step),
+        schedule: pointer(gpu.id, OP, args.schedule)?,
+        step: pointer(gpu.id, OP, args.step)?,
+        fault: 0,
+        steps: extent(OP, "steps", args.steps)?,
     };
     if args.shape.is_empty() {
         return gpu.driver.zero(launch.kl, args.kl.byte_len());
     }
+    launch.fault = gpu.fault([Check::Step { op: OP, steps: args.steps }])?;
     gpu.launch(&launch.launch(storage(OP, "d_z", args.d_z)?))
 }

@@ -2,6 +2,7 @@
 
 use ltm_ptx::launch::linear_cross_entropy;
 
+use super::fault::Check;
 use super::{Driver, Gpu, extent, optional, pointer, storage};
 use crate::Result;
 use crate::ops::LinearCrossEntropy;
@@ -10,7 +11,7 @@ use crate::ops::LinearCrossEntropy;
 /// operations may share it.
 const SCRATCH: usize = 0;
 
-/// A target that is not below the vocabulary is not seen here: its loss becomes NaN.
+/// A target that is not below the vocabulary makes its loss NaN too.
 pub fn forward_backward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearCrossEntropy<'_>) -> Result<()> {
     const OP: &str = "linear_cross_entropy";
     let storage = storage(OP, "hidden", args.hidden)?;
@@ -22,6 +23,7 @@ pub fn forward_backward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearCrossEntropy<'
         logsumexp: pointer(gpu.id, OP, args.logsumexp)?,
         d_hidden: optional(gpu.id, OP, args.d_hidden)?,
         d_weight: optional(gpu.id, OP, args.d_weight)?,
+        fault: gpu.fault([Check::Target { vocab: args.vocab }])?,
         scale: args.scale,
         rows: extent(OP, "rows", args.rows)?,
         width: extent(OP, "width", args.width)?,

@@ -12,11 +12,13 @@ mod fault;
 mod gaussian;
 pub mod inspect;
 mod latent_attention;
+mod ledger;
 mod linear;
 mod linear_cross_entropy;
 mod memory;
 mod normal;
 mod ops;
+mod recorder;
 mod rms_norm;
 mod ropes;
 mod sample;
@@ -24,6 +26,7 @@ mod scratch;
 mod swiglu;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod vm;
 mod window_attention;
 
@@ -33,16 +36,23 @@ use ltm_ptx::{Launch, Storage};
 
 use crate::{Buffer, DType, DeviceId, Error, Result};
 
-pub use driver::{Driver, Release};
+pub use driver::{Driver, Recording, Release};
+pub use ledger::Ledger;
 pub use ropes::Rope;
 pub use vm::{LaunchRecord, Vm};
 
 /// A GPU as a device, through its driver.
 pub struct Gpu<D: Driver> {
     id: DeviceId,
-    driver: D,
+    driver: recorder::Recorder<D>,
     ropes: ropes::Ropes,
     scratch: scratch::Scratch,
+    ends: adamw::Ends,
+    faults: fault::Faults,
+    /// Operations take what they need and launch nothing.
+    rehearsing: bool,
+    /// Bytes that may be used, where not all are.
+    limit: Option<u64>,
 }
 
 impl<D: Driver> Gpu<D> {
@@ -52,20 +62,34 @@ impl<D: Driver> Gpu<D> {
         static NEXT: AtomicU64 = AtomicU64::new(1 << 32);
         Self {
             id: DeviceId(NEXT.fetch_add(1, Ordering::Relaxed)),
-            driver,
+            driver: recorder::Recorder::new(driver),
             ropes: ropes::Ropes::default(),
             scratch: scratch::Scratch::default(),
+            ends: adamw::Ends::default(),
+            faults: fault::Faults::default(),
+            rehearsing: false,
+            limit: None,
         }
+    }
+
+    /// The same device with at most `limit` bytes of its memory to use.
+    #[must_use]
+    pub fn within(mut self, limit: Option<u64>) -> Self {
+        self.limit = limit;
+        self
     }
 
     /// The driver, for what it offers beyond [`crate::Device`].
     pub fn driver(&mut self) -> &mut D {
-        &mut self.driver
+        self.driver.inner()
     }
 
     /// Runs a kernel after all earlier ones.
     fn launch(&mut self, launch: &Launch) -> Result<()> {
-        self.driver.launch(launch)
+        match self.rehearsing {
+            true => self.driver.prepare(launch.entry),
+            false => self.driver.launch(launch),
+        }
     }
 
     /// Address of at least `bytes` of device memory that is kept between calls, one block per

@@ -3,7 +3,7 @@
 
 use super::{
     Driver, Gpu, adamw, add, embedding, gaussian, latent_attention, linear, linear_cross_entropy,
-    normal, rms_norm, sample, swiglu, window_attention,
+    normal, rms_norm, sample, swiglu, trace, window_attention,
 };
 use crate::Result;
 use crate::ops::*;
@@ -102,6 +102,11 @@ impl<D: Driver> Ops for Gpu<D> {
     fn gaussian_update(&mut self, args: &GaussianUpdate<'_>) -> Result<()> {
         args.check()?;
         gaussian::update(self, args)
+    }
+
+    fn trace(&mut self, args: &Trace<'_>) -> Result<()> {
+        args.check()?;
+        trace::record(self, args)
     }
 
     fn adamw(&mut self, args: &AdamW<'_>) -> Result<()> {

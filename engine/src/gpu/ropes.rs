@@ -2,7 +2,7 @@
 
 use super::{Driver, memory};
 use crate::rope::RopeTable;
-use crate::{Buffer, DType, DeviceId, Error, Result};
+use crate::{Buffer, DType, DeviceId, Error, GPU_GRANULE, Result};
 
 /// Device addresses of `[count, head_dim / 2]` f32 tables, one number per pair of a head. Rows
 /// are aligned as far as their length is: to 16 bytes for a `head_dim` that 8 divides.
@@ -78,6 +78,12 @@ impl Request {
 }
 
 impl Ropes {
+    /// Bytes of the tables, as allocated.
+    pub fn bytes(&self) -> usize {
+        let rounded = |table: &Buffer| table.byte_len().next_multiple_of(GPU_GRANULE);
+        self.entries.iter().map(|entry| rounded(&entry.cos) + rounded(&entry.sin)).sum()
+    }
+
     /// Addresses of the rows of a request.
     pub fn get<D: Driver>(
         &mut self,

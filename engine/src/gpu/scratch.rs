@@ -10,6 +10,16 @@ pub struct Scratch {
 }
 
 impl Scratch {
+    /// Every block as it is now.
+    pub fn blocks(&self) -> Vec<Buffer> {
+        self.slots.iter().flatten().cloned().collect()
+    }
+
+    /// Bytes of each slot; 0 for one that nobody asked for.
+    pub fn bytes(&self) -> Vec<usize> {
+        self.slots.iter().map(|slot| slot.as_ref().map_or(0, Buffer::byte_len)).collect()
+    }
+
     /// Address of `bytes` bytes in `slot`.
     pub fn get<D: Driver>(
         &mut self,

@@ -8,7 +8,7 @@ use ltm_ptx::{Launch, Storage};
 use super::{Driver, Gpu, Release, extent, optional, pointer, storage};
 use crate::cpu::Cpu;
 use crate::rope::RopeTable;
-use crate::{Buffer, DType, Device, DeviceExt, Error, Result, bf16};
+use crate::{Buffer, DType, Device, DeviceExt, Error, MemoryInfo, Result, bf16};
 
 /// Blocks by address.
 type Blocks = Arc<Mutex<BTreeMap<u64, Vec<u8>>>>;
@@ -43,6 +43,10 @@ impl Driver for Host {
             assert_eq!(block.len(), bytes);
         };
         Ok((address, Box::new(release)))
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        None
     }
 
     fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()> {

@@ -8,8 +8,8 @@ use ltm_ptx::vm::counters::Counters;
 use ltm_ptx::vm::{Config, Program, VirtualGpu, VmError};
 use ltm_ptx::{EntryPoint, Launch};
 
-use super::{Driver, Gpu, Release};
-use crate::{Error, Result};
+use super::{Driver, Gpu, Recording, Release};
+use crate::{Error, MemoryInfo, MemoryUse, Result};
 
 /// For people.
 const NAME: &str = "vm";
@@ -37,23 +37,40 @@ pub struct Vm {
     gpu: Arc<VirtualGpu>,
     programs: HashMap<&'static str, Program>,
     launches: VecDeque<LaunchRecord>,
+    /// What is being written down.
+    recording: Option<Vec<Command>>,
+}
+
+/// An entry of a recording.
+enum Command {
+    Launch(Launch),
+    Copy { from: u64, to: u64, bytes: usize },
+    Zero { at: u64, bytes: usize },
 }
 
 impl Gpu<Vm> {
     /// A virtual GPU on `threads` threads of the host (0: one per core). Results do not depend
     /// on their number.
     pub fn virtual_gpu(threads: usize) -> Self {
-        Self::new(Vm::new(Config { threads, ..Config::default() }))
+        Self::new(Vm::of_size(threads, None))
     }
 }
 
 impl Vm {
+    /// A virtual GPU on `threads` threads of the host with `memory` bytes, 16 GiB if it is not
+    /// said.
+    pub fn of_size(threads: usize, memory: Option<u64>) -> Self {
+        let plain = Config::default();
+        Self::new(Config { threads, memory: memory.unwrap_or(plain.memory), ..plain })
+    }
+
     /// A virtual GPU with nothing in its memory.
     pub fn new(config: Config) -> Self {
         Self {
             gpu: Arc::new(VirtualGpu::new(config)),
             programs: HashMap::new(),
             launches: VecDeque::new(),
+            recording: None,
         }
     }
 
@@ -75,6 +92,23 @@ impl Vm {
     /// The launches since the last call, oldest first; at most the last 16,384.
     pub fn take_launches(&mut self) -> Vec<LaunchRecord> {
         std::mem::take(&mut self.launches).into()
+    }
+}
+
+impl Vm {
+    fn block(
+        &self,
+        bytes: usize,
+        alloc: impl FnOnce(&VirtualGpu, usize) -> std::result::Result<u64, VmError>,
+    ) -> Result<(u64, Release)> {
+        // Nothing is an address too, so that every block has one of its own.
+        let address = alloc(&self.gpu, bytes.max(1)).map_err(|e| refused("alloc", e))?;
+        let gpu = self.gpu.clone();
+        let release = move |address: usize, _: usize| {
+            // Called once per block, by the last handle on it: there is nobody left to tell.
+            let _ = gpu.free(address as u64);
+        };
+        Ok((address, Box::new(release)))
     }
 }
 
@@ -119,14 +153,24 @@ impl Driver for Vm {
     }
 
     fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)> {
-        // Nothing is an address too, so that every block has one of its own.
-        let address = self.gpu.alloc(bytes.max(1)).map_err(|e| refused("alloc", e))?;
-        let gpu = self.gpu.clone();
-        let release = move |address: usize, _: usize| {
-            // Called once per block, by the last handle on it: there is nobody left to tell.
-            let _ = gpu.free(address as u64);
-        };
-        Ok((address, Box::new(release)))
+        self.block(bytes, VirtualGpu::alloc)
+    }
+
+    fn alloc_zeroed(&mut self, bytes: usize) -> Result<(u64, Release)> {
+        self.block(bytes, VirtualGpu::alloc_zeroed)
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        let total = self.gpu.config().memory;
+        Some(MemoryInfo { total, free: total.saturating_sub(self.gpu.usage().used) })
+    }
+
+    fn usage(&self) -> Option<MemoryUse> {
+        Some(self.gpu.usage())
+    }
+
+    fn prepare(&mut self, entry: &'static EntryPoint) -> Result<()> {
+        program(&mut self.programs, &self.gpu, entry).map(|_| ())
     }
 
     fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()> {
@@ -144,6 +188,10 @@ impl Driver for Vm {
     }
 
     fn copy(&mut self, from: u64, to: u64, bytes: usize) -> Result<()> {
+        if let Some(recording) = &mut self.recording {
+            recording.push(Command::Copy { from, to, bytes });
+            return Ok(());
+        }
         if bytes == 0 {
             return Ok(());
         }
@@ -151,6 +199,10 @@ impl Driver for Vm {
     }
 
     fn zero(&mut self, at: u64, bytes: usize) -> Result<()> {
+        if let Some(recording) = &mut self.recording {
+            recording.push(Command::Zero { at, bytes });
+            return Ok(());
+        }
         if bytes == 0 {
             return Ok(());
         }
@@ -158,6 +210,10 @@ impl Driver for Vm {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<()> {
+        if let Some(recording) = &mut self.recording {
+            recording.push(Command::Launch(launch.clone()));
+            return Ok(());
+        }
         let Launch { entry, grid, block, shared_bytes, ref args } = *launch;
         let program = program(&mut self.programs, &self.gpu, entry)?;
         let counters = self
@@ -173,5 +229,25 @@ impl Driver for Vm {
 
     fn synchronize(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    fn begin_recording(&mut self) -> Result<bool> {
+        self.recording = Some(Vec::new());
+        Ok(true)
+    }
+
+    fn end_recording(&mut self) -> Result<Recording> {
+        Ok(Box::new(self.recording.take().unwrap_or_default()))
+    }
+
+    fn replay(&mut self, recording: &Recording) -> Result<()> {
+        let Some(commands) = recording.downcast_ref::<Vec<Command>>() else {
+            return Err(Error::Foreign { op: "replay" });
+        };
+        commands.iter().try_for_each(|command| match command {
+            Command::Launch(launch) => self.launch(launch),
+            &Command::Copy { from, to, bytes } => self.copy(from, to, bytes),
+            &Command::Zero { at, bytes } => self.zero(at, bytes),
+        })
     }
 }

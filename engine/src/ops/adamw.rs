@@ -21,9 +21,33 @@ pub struct AdamWStep {
     pub number: u64,
 }
 
+/// Numbers that a device takes of a step.
+pub const ADAMW_CONSTANTS: usize = 9;
+
 impl AdamWStep {
-    pub(crate) fn check(&self, op: &'static str) -> Result<()> {
-        check::value(op, self.number > 0, || "step number 0, expected 1 or more".into())
+    /// What a device takes of this step: the learning rate, `1 - rate * decay`, beta1,
+    /// `1 - beta1`, beta2, `1 - beta2`, `1 - beta1^number`, `1 - beta2^number` and eps, each
+    /// rounded once to f32. They lie in device memory, so that what was recorded of one step
+    /// serves the next.
+    ///
+    /// # Errors
+    /// [`crate::Error::Value`] for a step number of 0.
+    pub fn constants(&self) -> Result<[f32; ADAMW_CONSTANTS]> {
+        let Self { lr, beta1, beta2, eps, weight_decay, number } = *self;
+        check::value("adamw", number > 0, || "step number 0, expected 1 or more".into())?;
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        Ok([
+            lr,
+            1.0 - lr * weight_decay,
+            beta1,
+            1.0 - beta1,
+            beta2,
+            1.0 - beta2,
+            1.0 - beta1.powi(number),
+            1.0 - beta2.powi(number),
+            eps,
+        ]
+        .map(|x| x as f32))
     }
 }
 
@@ -39,7 +63,8 @@ pub struct AdamWSegment {
 }
 
 /// `m, v` moments of `factor * gradients`; `p *= 1 - lr * decay`;
-/// `p -= lr * m^ / (sqrt(v^) + eps)`. All tensors in one call.
+/// `p -= lr * m^ / (sqrt(v^) + eps)`. All tensors in one call. Nothing is done where the norm of
+/// the gradients is not finite.
 #[derive(Debug)]
 pub struct AdamW<'a> {
     /// `[n]` f32, updated.
@@ -53,12 +78,13 @@ pub struct AdamW<'a> {
     /// `[n]` bf16, overwritten with the new parameters, rounded to nearest even: what the
     /// passes of a bf16 model read. `None`: none is kept.
     pub copy: Option<&'a Buffer>,
-    /// `[2]` f64 as written by [`GlobalNorm`]; its factor scales the gradients. `None`: 1.
+    /// `[2]` f64 as written by [`GlobalNorm`]; its factor scales the gradients. `None`: 1,
+    /// whatever the norm.
     pub clip: Option<&'a Buffer>,
     /// Consecutive ranges that cover `0..n`.
     pub segments: &'a [AdamWSegment],
-    /// Constants.
-    pub step: AdamWStep,
+    /// `[9]` f32: [`AdamWStep::constants`].
+    pub step: &'a Buffer,
 }
 
 impl AdamW<'_> {
@@ -70,7 +96,7 @@ impl AdamW<'_> {
         check::floats(OP, "gradients", self.gradients, n)?;
         check::floats(OP, "first_moment", self.first_moment, n)?;
         check::floats(OP, "second_moment", self.second_moment, n)?;
-        self.step.check(OP)?;
+        check::floats(OP, "step", self.step, ADAMW_CONSTANTS)?;
         let mut end = 0;
         for segment in self.segments {
             check::value(OP, segment.offset == end, || {
@@ -88,7 +114,7 @@ impl AdamW<'_> {
             check::buffer(OP, "clip", clip, DType::F64, 2)?;
             check::distinct(OP, &outputs, &[clip])?;
         }
-        check::distinct(OP, &outputs, &[self.gradients])
+        check::distinct(OP, &outputs, &[self.gradients, self.step])
     }
 }
 

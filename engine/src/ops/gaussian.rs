@@ -5,7 +5,7 @@
 //! of one layer are one contiguous matrix for its key and value projections. `z` and its gradient
 //! are in the storage type; everything else is f32, but for the KL in f64.
 
-use super::{AdamWStep, check};
+use super::{ADAMW_CONSTANTS, check};
 use crate::{Buffer, DType, Result};
 
 /// Extents shared by the passes.
@@ -148,8 +148,12 @@ pub struct GaussianUpdate<'a> {
     pub kl: &'a Buffer,
     /// Layer-major latents, overwritten with those after the step.
     pub z: &'a Buffer,
-    /// Optimiser constants of this step.
-    pub step: AdamWStep,
+    /// `[steps * 9]` f32: [`super::AdamWStep::constants`] of every step of the loop.
+    pub schedule: &'a Buffer,
+    /// `[samples]` i32: the step that each sequence is at, below `steps`; [`super::Trace`] counts.
+    pub step: &'a Buffer,
+    /// Rows of the schedule.
+    pub steps: usize,
     /// Extents.
     pub shape: GaussianShape,
 }
@@ -168,8 +172,10 @@ impl GaussianUpdate<'_> {
         check::floats(OP, "logvar_moments", self.logvar_moments, 2 * n)?;
         check::buffer(OP, "z", self.z, t, n)?;
         check::buffer(OP, "kl", self.kl, DType::F64, self.shape.samples)?;
-        self.step.check(OP)?;
+        let constants = self.steps.saturating_mul(ADAMW_CONSTANTS);
+        check::floats(OP, "schedule", self.schedule, constants)?;
+        check::integers(OP, "step", self.step, self.shape.samples)?;
         let outputs = [self.mu, self.logvar, self.mu_moments, self.logvar_moments, self.kl, self.z];
-        check::distinct(OP, &outputs, &[self.d_z, self.eps])
+        check::distinct(OP, &outputs, &[self.d_z, self.eps, self.schedule, self.step])
     }
 }

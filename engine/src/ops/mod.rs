@@ -19,6 +19,7 @@ mod normal;
 mod rms_norm;
 mod sample;
 mod swiglu;
+mod trace;
 mod window_attention;
 
 pub use adamw::*;
@@ -32,6 +33,7 @@ pub use normal::*;
 pub use rms_norm::*;
 pub use sample::*;
 pub use swiglu::*;
+pub use trace::*;
 pub use window_attention::*;
 
 use crate::Result;
@@ -42,8 +44,10 @@ use crate::Result;
 /// and, after [`crate::Device::synchronize`], to the host.
 ///
 /// # Errors
-/// Every method fails if the arguments do not pass their `check`, or if an index in device
-/// memory is out of range where the backend can see it.
+/// Every method fails if the arguments do not pass their `check`. An index in device memory that
+/// is out of range is an error too: of the call itself, or, on a device that runs calls while the
+/// host goes on, of the next [`crate::Device::synchronize`] or download, in the name of the
+/// operation. What was called in between has run on whatever was there.
 pub trait Ops {
     /// See [`EmbeddingForward`].
     fn embedding_forward(&mut self, args: &EmbeddingForward<'_>) -> Result<()>;
@@ -83,6 +87,8 @@ pub trait Ops {
     fn gaussian_backward(&mut self, args: &GaussianBackward<'_>) -> Result<()>;
     /// See [`GaussianUpdate`].
     fn gaussian_update(&mut self, args: &GaussianUpdate<'_>) -> Result<()>;
+    /// See [`Trace`].
+    fn trace(&mut self, args: &Trace<'_>) -> Result<()>;
     /// See [`AdamW`].
     fn adamw(&mut self, args: &AdamW<'_>) -> Result<()>;
     /// See [`GlobalNorm`].

@@ -21,53 +21,9 @@ const PER_BLOCK: u64 = 4 * THREADS as u64;
 /// Gradients whose squares one block adds up.
 const CHUNK: u64 = 16_384;
 
-/// Constants of one AdamW step, rounded once to f32.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adam {
-    lr: f32,
-    keep: f32,
-    beta1: f32,
-    one_minus_beta1: f32,
-    beta2: f32,
-    one_minus_beta2: f32,
-    correction1: f32,
-    correction2: f32,
-    eps: f32,
-}
-
-impl Adam {
-    /// Constants of step `number` (from 1). `weight_decay` is that of the elements that decay.
-    pub fn new(lr: f64, beta1: f64, beta2: f64, eps: f64, weight_decay: f64, number: u64) -> Self {
-        let number = i32::try_from(number).unwrap_or(i32::MAX);
-        Self {
-            lr: lr as f32,
-            keep: (1.0 - lr * weight_decay) as f32,
-            beta1: beta1 as f32,
-            one_minus_beta1: (1.0 - beta1) as f32,
-            beta2: beta2 as f32,
-            one_minus_beta2: (1.0 - beta2) as f32,
-            correction1: (1.0 - beta1.powi(number)) as f32,
-            correction2: (1.0 - beta2.powi(number)) as f32,
-            eps: eps as f32,
-        }
-    }
-
-    /// As the kernels take them.
-    pub(super) fn args(&self) -> [Arg; 9] {
-        [
-            self.lr,
-            self.keep,
-            self.beta1,
-            self.one_minus_beta1,
-            self.beta2,
-            self.one_minus_beta2,
-            self.correction1,
-            self.correction2,
-            self.eps,
-        ]
-        .map(Arg::F32)
-    }
-}
+/// Numbers that make up the constants of a step: the learning rate, `1 - rate * decay`, beta1,
+/// `1 - beta1`, beta2, `1 - beta2`, `1 - beta1^t`, `1 - beta2^t` and eps, each rounded once to f32.
+pub const CONSTANTS: usize = 9;
 
 /// One step on a flat vector of parameters.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +38,8 @@ pub struct AdamW {
     pub second_moment: u64,
     /// `[n]` bf16, overwritten with the new parameters; 0 for none.
     pub copy: u64,
-    /// `[2]` f64 as written by [`GlobalNorm`]; 0 for a factor of 1.
+    /// `[2]` f64 as written by [`GlobalNorm`], nothing being done if its norm is not finite; 0
+    /// for a factor of 1.
     pub clip: u64,
     /// `[segments]` u64: where each segment ends, ascending, the last at `n`. Segments decay and
     /// do not decay in turn.
@@ -93,14 +50,14 @@ pub struct AdamW {
     pub first_decays: bool,
     /// Parameters, at least 1 and below 2^40.
     pub n: u64,
-    /// Constants.
-    pub adam: Adam,
+    /// [`CONSTANTS`] f32.
+    pub step: u64,
 }
 
 impl AdamW {
     /// Its launch.
     pub fn launch(&self) -> Launch {
-        let mut args = vec![
+        let args = vec![
             Arg::Pointer(self.params),
             Arg::Pointer(self.gradients),
             Arg::Pointer(self.first_moment),
@@ -109,10 +66,10 @@ impl AdamW {
             Arg::Pointer(self.clip),
             Arg::Pointer(self.ends),
             Arg::U64(self.n),
+            Arg::Pointer(self.step),
             Arg::U32(self.segments),
             Arg::U32(self.first_decays.into()),
         ];
-        args.extend(self.adam.args());
         Launch {
             entry: &ENTRY_POINTS[0],
             grid: [self.n.div_ceil(PER_BLOCK) as u32, 1, 1],

@@ -37,8 +37,8 @@ pub struct EmbeddingForward {
     pub tokens: u64,
     /// `[rows, width]` storage, overwritten; rows whose token is out of range are left alone.
     pub out: u64,
-    /// `[1]` u64, zero before the launch; afterwards 0, or the complement of the first row
-    /// with such a token.
+    /// `[1]` u64 that takes the complement of `row << 32 | token` of the first row with such a
+    /// token; left alone where there is none.
     pub fault: u64,
     /// Tokens, at least 1.
     pub rows: u32,
@@ -81,8 +81,10 @@ pub struct EmbeddingBackward {
     pub order: u64,
     /// `[vocab, width]` f32, added to; left alone where a fault is found.
     pub d_table: u64,
-    /// `[1]` u64, zero before the launches; afterwards 0, or the complement of the first place of
-    /// `order` with a row or token out of range, or not above the place before.
+    /// `[3]` u64 that take complements: of `place << 32 | row` of the first place of `order` with
+    /// a row out of range, of `row << 32 | token` of the first row with a token out of range, and
+    /// of `place << 32 | row` of the first place that is not above the one before. Left alone
+    /// where there is none.
     pub fault: u64,
     /// Tokens, at least 1.
     pub rows: u32,

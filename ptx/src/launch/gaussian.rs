@@ -1,6 +1,5 @@
 //! Launches of `kernels/gaussian.cu`.
 
-use super::adamw::Adam;
 use super::{Arg, EntryPoint, Launch, Module, Storage};
 
 /// The compiled kernels of this operation.
@@ -165,8 +164,16 @@ pub struct GaussianUpdate {
     pub z: u64,
     /// Extents.
     pub shape: GaussianShape,
-    /// Constants of this step; all elements decay.
-    pub adam: Adam,
+    /// `[steps, 9]` f32: the constants of each step, as those of [`super::adamw::AdamW`]; all
+    /// elements decay.
+    pub schedule: u64,
+    /// `[samples]` i32: the row of the schedule that each sample takes.
+    pub step: u64,
+    /// `[1]` u64 that takes the complement of `sample << 32 | step` of the first sample whose step
+    /// is not below `steps`; left alone where there is none.
+    pub fault: u64,
+    /// Rows of the schedule.
+    pub steps: u32,
 }
 
 impl GaussianUpdate {
@@ -185,7 +192,8 @@ impl GaussianUpdate {
         let mut args: Vec<Arg> = pointers.map(Arg::Pointer).into();
         args.extend(self.shape.args());
         args.push(Arg::F32(self.d_z_scale));
-        args.extend(self.adam.args());
+        args.extend([self.schedule, self.step, self.fault].map(Arg::Pointer));
+        args.push(Arg::U32(self.steps));
         Launch {
             entry: storage.pick(&ENTRY_POINTS[5], &ENTRY_POINTS[6]),
             grid: [self.shape.samples, 1, 1],

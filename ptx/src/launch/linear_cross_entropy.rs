@@ -139,6 +139,9 @@ pub struct LinearCrossEntropy {
     pub d_hidden: u64,
     /// `[vocab, width]` f32, added to, or 0.
     pub d_weight: u64,
+    /// `[1]` u64 that takes the complement of `row << 32 | target` of the first row with such a
+    /// target; left alone where there is none.
+    pub fault: u64,
     /// Factor of the loss whose gradient is taken.
     pub scale: f32,
     /// Tokens.
@@ -217,6 +220,7 @@ impl LinearCrossEntropy {
                 Arg::Pointer(self.token_nll),
                 Arg::Pointer(self.logsumexp),
                 Arg::Pointer(self.d_hidden),
+                Arg::Pointer(self.fault),
                 Arg::F32(self.scale),
                 Arg::U32(self.rows),
                 Arg::U32(self.width),

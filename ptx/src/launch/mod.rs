@@ -13,6 +13,7 @@ pub mod rms_norm;
 mod rows;
 pub mod sample;
 pub mod swiglu;
+pub mod trace;
 pub mod window_attention;
 
 pub use head_width::HeadWidth;
@@ -133,6 +134,7 @@ pub fn entry_points() -> impl Iterator<Item = &'static EntryPoint> {
         rms_norm::ENTRY_POINTS,
         sample::ENTRY_POINTS,
         swiglu::ENTRY_POINTS,
+        trace::ENTRY_POINTS,
         window_attention::ENTRY_POINTS,
     ]
     .into_iter()
@@ -153,6 +155,7 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
         rms_norm::MODULE,
         sample::MODULE,
         swiglu::MODULE,
+        trace::MODULE,
         window_attention::MODULE,
     ];
     MODULES.iter()

@@ -23,8 +23,9 @@ pub struct Sample {
     pub logits: u64,
     /// `[rows]` i32, overwritten; rows with a logit that is not finite are left alone.
     pub tokens: u64,
-    /// `[1]` u64, zero before the launch; afterwards 0, or the complement of the index of the
-    /// first logit that is not finite.
+    /// `[1]` u64 that takes the complement of `4 * index + kind` of the first logit that is not
+    /// finite, the kind being 0 for NaN, 1 for infinity and 2 for -infinity; left alone where
+    /// there is none.
     pub fault: u64,
     /// Rows, at least 1.
     pub rows: u32,

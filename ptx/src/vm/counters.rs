@@ -38,6 +38,10 @@ pub struct Counters {
     pub global_read_sectors: u64,
     /// 32-byte sectors touched by writes, per warp instruction.
     pub global_written_sectors: u64,
+    /// 32-byte sectors that the launch read, each counted once.
+    pub distinct_read_sectors: u64,
+    /// 32-byte sectors that the launch wrote, each counted once.
+    pub distinct_written_sectors: u64,
     /// Accesses to shared memory, in warp instructions.
     pub shared_accesses: u64,
     /// Passes over the 32 banks that they took beyond the least possible for their width.
@@ -57,7 +61,13 @@ impl Counters {
         100.0 * (self.global_read_bytes + self.global_written_bytes) as f64 / (32 * sectors) as f64
     }
 
-    /// Bytes of the sectors that were moved.
+    /// Bytes that device memory moves where a cache holds all that the launch touches, and
+    /// nothing from before it: each sector that it reads comes once, each that it writes goes once.
+    pub fn distinct_bytes(&self) -> u64 {
+        32 * (self.distinct_read_sectors + self.distinct_written_sectors)
+    }
+
+    /// Bytes of the sectors that were moved, as if there were no cache.
     pub fn moved_bytes(&self) -> u64 {
         32 * (self.global_read_sectors + self.global_written_sectors)
     }
@@ -82,6 +92,8 @@ impl AddAssign for Counters {
             global_written_bytes,
             global_read_sectors,
             global_written_sectors,
+            distinct_read_sectors,
+            distinct_written_sectors,
             shared_accesses,
             shared_bank_conflicts,
             barriers,
@@ -102,6 +114,8 @@ impl AddAssign for Counters {
         self.global_written_bytes += global_written_bytes;
         self.global_read_sectors += global_read_sectors;
         self.global_written_sectors += global_written_sectors;
+        self.distinct_read_sectors += distinct_read_sectors;
+        self.distinct_written_sectors += distinct_written_sectors;
         self.shared_accesses += shared_accesses;
         self.shared_bank_conflicts += shared_bank_conflicts;
         self.barriers += barriers;

@@ -10,7 +10,7 @@ use super::decode::{Variable, decode};
 use super::error::{FaultReport, Place, VmError, block_of, thread_of};
 use super::exec::{Failure, Request, launch};
 use super::fault::Fault;
-use super::memory::{GlobalMemory, MemoryError};
+use super::memory::{GlobalMemory, MemoryError, MemoryUse};
 use super::parse::parse;
 use super::program::{Kernel, Program};
 use crate::launch::Arg;
@@ -74,6 +74,20 @@ impl VirtualGpu {
     /// [`VmError::OutOfMemory`].
     pub fn alloc(&self, bytes: usize) -> Result<u64, VmError> {
         self.memory.alloc(bytes as u64).map_err(host)
+    }
+
+    /// As [`VirtualGpu::alloc`], but every byte is zero. Memory of the host is taken when something
+    /// touches it, or at the next launch.
+    ///
+    /// # Errors
+    /// [`VmError::OutOfMemory`].
+    pub fn alloc_zeroed(&self, bytes: usize) -> Result<u64, VmError> {
+        self.memory.alloc_zeroed(bytes as u64).map_err(host)
+    }
+
+    /// What is allocated, and the most that ever was at once.
+    pub fn usage(&self) -> MemoryUse {
+        self.memory.usage()
     }
 
     /// Gives back what [`VirtualGpu::alloc`] returned.
@@ -150,8 +164,7 @@ impl VirtualGpu {
             let bytes = variable.bytes.unwrap_or(0) as usize;
             let at = match variable.space {
                 Space::Global => {
-                    let at = self.alloc(bytes)?;
-                    self.zero(at, bytes)?;
+                    let at = self.memory.alloc_variable(bytes as u64).map_err(host)?;
                     self.write(at, &variable.initial)?;
                     at
                 }

@@ -17,4 +17,5 @@ mod program;
 pub use counters::Counters;
 pub use device::{Config, VirtualGpu};
 pub use error::{FaultReport, Place, VmError};
+pub use memory::MemoryUse;
 pub use program::Program;

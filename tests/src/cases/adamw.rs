@@ -40,6 +40,15 @@ impl Step {
         AdamWStep { lr: 4e-2, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, number }
     }
 
+    /// The arguments where the norm of the gradients is `norm`; with a clip factor alone.
+    pub fn args_of_norm(&self, norm: f64, format: Format) -> Vec<Arg> {
+        let mut args = self.args(format);
+        for arg in args.iter_mut().filter(|arg| arg.name == "clip") {
+            arg.data = Data::F64(vec![norm, self.clip.unwrap_or(1.0)]);
+        }
+        args
+    }
+
     fn segments(&self) -> Vec<AdamWSegment> {
         let mut offset = 0;
         let segment = |(i, &len): (usize, &usize)| {
@@ -77,15 +86,17 @@ impl Case for Step {
         if format.storage == DType::BF16 {
             args.push(format.overwritten("copy", n));
         }
+        let constants = self.constants().constants().expect("a step from 1");
+        args.push(Arg::input("step", constants.to_vec()));
         if let Some(factor) = self.clip {
-            let data = Data::F64(vec![f64::NAN, factor]);
+            let data = Data::F64(vec![1e300, factor]);
             args.push(Arg { name: "clip", data, role: Role::Input });
         }
         args
     }
 
     fn call(&self, device: &mut dyn Device, b: &[Buffer]) -> Result<()> {
-        let copy = b.len() > 4 + self.clip.is_some() as usize;
+        let copy = b.len() > 5 + self.clip.is_some() as usize;
         device.adamw(&AdamW {
             params: &b[0],
             gradients: &b[1],
@@ -94,7 +105,7 @@ impl Case for Step {
             copy: copy.then(|| &b[4]),
             clip: self.clip.map(|_| &b[b.len() - 1]),
             segments: &self.segments(),
-            step: self.constants(),
+            step: &b[4 + usize::from(copy)],
         })
     }
 

@@ -6,12 +6,15 @@ use ltm_engine::{Buffer, Device, Result};
 use super::gaussian::posterior;
 use crate::numbers::{gaussians, normals};
 use crate::reference::{adamw::State, gaussian};
-use crate::{Arg, Case, Expected, Format, Inputs, Rounding};
+use crate::{Arg, Case, Data, Expected, Format, Inputs, Role, Rounding};
 
 /// Factor of the gradient of z.
 pub const SCALE: f32 = 3.7;
 
-/// `gaussian_update`.
+/// Rows of the schedule before those of the sequences, which must not be read.
+const BEFORE: usize = 2;
+
+/// `gaussian_update`. The sequences are at different rows of the schedule, all of the same step.
 #[derive(Clone, Copy, Debug)]
 pub struct Update {
     /// Extents.
@@ -27,6 +30,18 @@ impl Update {
     pub fn step(&self) -> AdamWStep {
         let number = self.number;
         AdamWStep { lr: 0.34, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, number }
+    }
+
+    /// Rows of the schedule.
+    fn steps(&self) -> usize {
+        BEFORE + 3.min(self.shape.samples.max(1))
+    }
+
+    /// The schedule, of which only the last rows hold the constants of the step.
+    fn schedule(&self) -> Vec<f32> {
+        let constants = self.step().constants().expect("a step from 1");
+        let row = |row| if row < BEFORE { [f32::NAN; 9] } else { constants };
+        (0..self.steps()).flat_map(row).collect()
     }
 
     /// Moments as earlier steps leave them: the second is positive. Zero before the first.
@@ -57,6 +72,12 @@ impl Case for Update {
             Arg::updated("logvar_moments", self.moments(7)),
             Arg::overwritten_f64("kl", self.shape.samples),
             format.overwritten("z", n),
+            Arg::input("schedule", self.schedule()),
+            Arg {
+                name: "step",
+                data: Data::I32((0..self.shape.samples).map(|s| (BEFORE + s % 3) as i32).collect()),
+                role: Role::Input,
+            },
         ]
     }
 
@@ -71,7 +92,9 @@ impl Case for Update {
             logvar_moments: &b[5],
             kl: &b[6],
             z: &b[7],
-            step: self.step(),
+            schedule: &b[8],
+            step: &b[9],
+            steps: self.steps(),
             shape: self.shape,
         })
     }

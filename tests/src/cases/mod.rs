@@ -23,6 +23,7 @@ pub mod normal;
 pub mod rms_norm;
 pub mod sample;
 pub mod swiglu;
+pub mod trace;
 pub mod window_attention;
 pub mod window_attention_decode;
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use ltm_engine::gpu::{Driver, Gpu, Release};
-use ltm_engine::{Error, Result};
+use ltm_engine::{Error, MemoryInfo, Result};
 use ltm_ptx::Launch;
 use ltm_ptx::launch::{Arg, EntryPoint};
 use ltm_ptx::vm::{Config, VirtualGpu};
@@ -198,6 +198,10 @@ impl Driver for Recorder {
             lock(&events).push(Event::Free { address: address as u64 });
         };
         Ok((address, Box::new(release)))
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        None
     }
 
     fn upload(&mut self, to: u64, bytes: &[u8]) -> Result<()> {

@@ -6,16 +6,20 @@ use std::sync::OnceLock;
 
 /// The program, built with the profile and into the target directory of the running test.
 /// Cargo offers binaries only to the tests of their own package, so this asks it for the other's;
-/// where the program is up to date, that takes a moment.
+/// where the program is up to date, that takes a moment. `LTM_PROGRAM` names one that is built.
 pub fn ltm() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(build)
+    PROGRAM.get_or_init(|| std::env::var_os("LTM_PROGRAM").map_or_else(build, PathBuf::from))
 }
 
-/// A libcuda whose GPU is the virtual one; see `libcuda/lib.rs`.
+/// A libcuda whose GPU is the virtual one; see `libcuda/lib.rs`. `LTM_VIRTUAL_LIBCUDA` names one
+/// that is built.
 pub fn virtual_libcuda() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     LIBRARY.get_or_init(|| {
+        if let Some(built) = std::env::var_os("LTM_VIRTUAL_LIBCUDA") {
+            return built.into();
+        }
         let examples = cargo(&["--example", "virtual_libcuda"]).join("examples");
         let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         examples.join(format!("{prefix}virtual_libcuda{suffix}"))

@@ -8,6 +8,6 @@ mod wait;
 
 pub use binary::{ltm, virtual_libcuda};
 pub use outcome::Outcome;
-pub use sandbox::{Sandbox, files};
+pub use sandbox::{MICRO, Sandbox, files};
 pub use shards::{Shard, tokens_of};
 pub use wait::{lines, wait_for_lines, wait_until};

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::{Outcome, ltm, virtual_libcuda};
 
 /// Settings of a model that an iteration of takes milliseconds; three iterations.
-const MICRO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/suites/micro.toml");
+pub const MICRO: &str = "suites/micro.toml";
 /// Documents of the corpus.
 const DOCUMENTS: usize = 40;
 /// Files that a command may change in a directory that it then refuses to work in.
@@ -116,9 +116,11 @@ impl Sandbox {
     /// The arguments of a training of the micro model into `run`, with further ones separated by
     /// blanks. Unless they say otherwise, it has one thread and the shards of the corpus.
     pub fn training(&self, run: &str, further: &str) -> Vec<String> {
+        let micro = crate::file(MICRO);
+        let micro = micro.to_str().expect("a path that is text");
         let defaults = [
             ("--preset", "tiny"),
-            ("--config", MICRO),
+            ("--config", micro),
             ("--data", "shards"),
             ("--threads", "1"),
             ("--out", run),

@@ -1,6 +1,6 @@
 //! Settings that cannot work.
 
-use ltm_tests::program::Sandbox;
+use ltm_tests::program::{MICRO, Sandbox};
 
 #[track_caller]
 fn set(sandbox: &Sandbox, setting: &str, words: &[&str]) {
@@ -46,6 +46,45 @@ fn values_that_do_not_fit_together() {
     let both = "--set model.heads=3 --set model.latents=5";
     let words = ["model.dim", "model.latents"];
     sandbox.refuses(sandbox.training("new", both), &words);
+}
+
+#[test]
+fn more_than_the_memory_there_is() {
+    let sandbox = Sandbox::with_corpus();
+    for device in ["cpu", "vm"] {
+        let little = format!("--device {device} --memory 20KiB");
+        let words = ["needs", "bytes", "20480 free (20.0 KiB)", "not even one sequence"];
+        sandbox.refuses(sandbox.training("new", &little), &words);
+        assert!(!sandbox.path("new").exists());
+    }
+    let words = ["--memory", "expected bytes, such as 512MiB"];
+    sandbox.run(["plan", "--memory", "much"]).is_misused(&words);
+}
+
+/// The choice is made by the plan that is printed, stored with the run, and free to change.
+#[test]
+fn a_batch_is_split_to_fit() {
+    let sandbox = Sandbox::with_corpus();
+    let plan = |settings: &str| {
+        let micro = ltm_tests::file(MICRO);
+        let args = format!("plan --preset tiny --config {} --json {settings}", micro.display());
+        let json = sandbox.run(args.split_whitespace()).succeeds();
+        serde_json::from_str::<serde_json::Value>(&json).unwrap()
+    };
+    let batch = "--set train.batch=2";
+    let one = plan(&format!("{batch} --set train.micro_batch=1"));
+    let memory = one["memory"]["total"].as_u64().unwrap();
+    let chosen = plan(&format!("{batch} --memory {memory}"));
+    assert_eq!(chosen["batch"]["micro_batch"], 1);
+    assert_eq!(chosen["batch"]["automatic"], true);
+    sandbox.train("run", &format!("{batch} --device cpu --memory {memory}")).succeeds();
+    let stored = String::from_utf8(sandbox.read("run/config.toml")).unwrap();
+    assert!(stored.contains("micro_batch = 1\n"), "{stored}");
+    sandbox.train("run", &format!("{batch} --resume --set train.micro_batch=2")).succeeds();
+
+    let fixed = format!("{batch} --set train.micro_batch=2 --device cpu --memory {memory}");
+    let words = ["2 sequences", "the largest train.micro_batch that fits is 1"];
+    sandbox.refuses(sandbox.training("new", &fixed), &words);
 }
 
 #[test]

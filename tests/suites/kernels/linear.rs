@@ -3,7 +3,7 @@
 use ltm_engine::DeviceExt;
 use ltm_tests::cases::linear::{BackwardInput, BackwardWeight, Forward, Shape};
 use ltm_tests::numbers::normals;
-use ltm_tests::{Case, Format, Kernels, Layout, virtual_gpu};
+use ltm_tests::{Case, Format, Kernels, Layout, TestGpu};
 
 use crate::TOLERANCE;
 
@@ -112,7 +112,8 @@ fn products_of_integers_are_exact() {
 /// Without rows or columns there is nothing to do, and a sum of no products is zero.
 #[test]
 fn empty_extents() {
-    let mut device = virtual_gpu(1);
+    let mut gpu = TestGpu::open(1);
+    let device = gpu.device();
     for (rows, inner, outer) in [(0, 6, 5), (6, 5, 0), (6, 0, 5)] {
         let shape = Shape { rows, inner, outer };
         let before = |n| normals(9, n);
@@ -121,12 +122,12 @@ fn empty_extents() {
         let residual = device.alloc_from(&shape.of_out()).unwrap();
         let out = device.alloc_from(&before(rows * outer)).unwrap();
         let args = [x.clone(), weight.clone(), out.clone(), residual.clone()];
-        Forward { shape, residual: true }.call(&mut device, &args).unwrap();
+        Forward { shape, residual: true }.call(device, &args).unwrap();
         let d_x = device.alloc_from(&before(rows * inner)).unwrap();
         let args = [residual.clone(), weight, d_x.clone()];
-        BackwardInput { shape, accumulate: false }.call(&mut device, &args).unwrap();
+        BackwardInput { shape, accumulate: false }.call(device, &args).unwrap();
         let d_weight = device.alloc_from(&before(outer * inner)).unwrap();
-        BackwardWeight { shape }.call(&mut device, &[residual, x, d_weight.clone()]).unwrap();
+        BackwardWeight { shape }.call(device, &[residual, x, d_weight.clone()]).unwrap();
         if inner == 0 {
             assert_eq!(device.read::<f32>(&out).unwrap(), shape.of_out());
         }

@@ -5,12 +5,14 @@
 
 mod counters;
 mod faults;
+mod indices;
 mod latent_attention;
 mod linear;
 mod loss;
 mod optimiser;
 mod posterior;
 mod programs;
+mod recordings;
 mod refusals;
 mod repeats;
 mod rows;

@@ -1,7 +1,7 @@
 //! AdamW and the global norm.
 
-use ltm_tests::Kernels;
 use ltm_tests::cases::adamw::{Norm, Step};
+use ltm_tests::{Format, Kernels, Layout, run, virtual_gpu};
 
 use crate::TOLERANCE;
 
@@ -27,6 +27,21 @@ fn steps() {
     }
     kernels.check_shifted(&Step { segments: vec![64, 7, 130], number: 3, clip: Some(0.5) });
     kernels.finish();
+}
+
+#[test]
+fn gradients_that_are_not_finite_change_nothing() {
+    let case = Step { segments: vec![1500, 130], number: 2, clip: Some(0.5) };
+    let mut gpu = virtual_gpu(1);
+    for norm in [f64::NAN, f64::INFINITY] {
+        for format in [Format::F32, Format::BF16] {
+            let args = case.args_of_norm(norm, format);
+            let contents = run(&case, &args, &mut gpu, Layout::WHOLE).unwrap();
+            for (arg, bytes) in args.iter().zip(&contents) {
+                assert!(*bytes == arg.data.bytes(), "{} of norm {norm} changed", arg.name);
+            }
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use ltm_tests::Kernels;
 use ltm_tests::cases::gaussian::{Backward, Kl, Reparameterise};
 use ltm_tests::cases::gaussian_update::Update;
 use ltm_tests::cases::normal::{Noise, PLAIN};
+use ltm_tests::cases::trace::Record;
 
 use crate::{APPROXIMATE, TOLERANCE};
 
@@ -55,6 +56,19 @@ fn updates() {
     }
     kernels.check_shifted(&Update { shape: SHAPES[1], number: 2 });
     kernels.check_shifted(&Update { shape: SHAPES[2], number: 2 });
+    kernels.finish();
+}
+
+/// Sums of f64 in the order of the tokens: the bits of the CPU.
+#[test]
+fn traces() {
+    let mut kernels = Kernels::new(0.0);
+    for (samples, seq, rows) in
+        [(1, 1, 1), (3, 7, 1), (2, 1030, 4), (65, 3, 17), (0, 5, 3), (2, 0, 2)]
+    {
+        kernels.check_both(&Record { samples, seq, rows });
+    }
+    kernels.check_shifted(&Record { samples: 3, seq: 130, rows: 5 });
     kernels.finish();
 }
 

@@ -3,7 +3,7 @@
 
 use ltm_engine::ops::{GaussianShape, LatentAttentionShape, WindowAttentionShape};
 use ltm_tests::cases::*;
-use ltm_tests::{Case, Format, refuses_on, virtual_gpu};
+use ltm_tests::{Case, Format, TestGpu, refuses_on};
 
 #[test]
 fn malformed_calls_are_refused() {
@@ -24,7 +24,7 @@ fn malformed_calls_are_refused() {
     };
     let wanted = linear_cross_entropy::Wanted::Both;
     let one = WindowAttentionShape { seq: 1, ..window };
-    let cases: [&dyn Case; 24] = [
+    let cases: [&dyn Case; 25] = [
         &add::Sum { len: 33 },
         &swiglu::Forward { rows, width },
         &swiglu::Backward { rows, width },
@@ -47,12 +47,13 @@ fn malformed_calls_are_refused() {
         &gaussian_update::Update { shape: posterior, number: 2 },
         &adamw::Step { segments: vec![3, 4], number: 2, clip: Some(0.5) },
         &adamw::Norm { len: 7, limit: 1.0 },
+        &trace::Record { samples: 3, seq: 5, rows: 2 },
         &normal::PLAIN,
         &sample::PLAIN,
     ];
     for case in cases {
         for format in [Format::F32, Format::BF16] {
-            refuses_on(&|| Box::new(virtual_gpu(1)), case, format);
+            refuses_on(&|| TestGpu::open(1).into_device(), case, format);
         }
     }
 }

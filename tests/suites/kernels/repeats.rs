@@ -22,7 +22,7 @@ fn every_operation_repeats() {
         first_position: 3,
         theta: 1e4,
     };
-    let cases: [&dyn Case; 20] = [
+    let cases: [&dyn Case; 21] = [
         &add::Sum { len: 5000 },
         &swiglu::Forward { rows, width },
         &swiglu::Backward { rows, width },
@@ -52,6 +52,7 @@ fn every_operation_repeats() {
             queries: latent_attention::Queries::Overwritten,
         },
         &gaussian_update::Update { shape: posterior, number: 3 },
+        &trace::Record { samples: 5, seq: 300, rows: 4 },
         &adamw::Step { segments: vec![700, 33, 1001], number: 3, clip: Some(0.5) },
         &adamw::Norm { len: 40_000, limit: 0.5 },
         &normal::Noise { samples: 5, per_sample: 999, ..normal::PLAIN },

@@ -4,7 +4,7 @@ use ltm_engine::Error;
 use ltm_engine::ops::WindowAttentionShape as Shape;
 use ltm_tests::cases::window_attention::{Backward, Forward};
 use ltm_tests::cases::window_attention_decode::Decode;
-use ltm_tests::{Case, Format, Kernels, virtual_gpu};
+use ltm_tests::{Case, Format, Kernels, TestGpu};
 
 use crate::APPROXIMATE;
 
@@ -123,13 +123,13 @@ fn other_head_sizes_are_refused() {
 /// The virtual GPU turns `case` down for the size of its heads.
 pub fn refuses_head_size(case: &dyn Case) {
     for format in [Format::F32, Format::BF16] {
-        let mut gpu = virtual_gpu(1);
+        let mut gpu = TestGpu::open(1);
         let args = case.args(format);
-        match ltm_tests::call_on(&mut gpu, case, &args) {
+        match ltm_tests::call_on(gpu.device(), case, &args) {
             Err(Error::Value { op, detail }) => {
                 assert_eq!(op, case.op(), "{case}");
                 assert!(detail.contains("head_dim"), "{case}: {detail}");
-                assert!(gpu.driver().take_launches().is_empty(), "{case}");
+                assert!(gpu.take_launches().is_empty(), "{case}");
             }
             other => panic!("{case}: expected a refusal, got {other:?}"),
         }

@@ -5,7 +5,7 @@ use ltm_engine::{DType, Device, DeviceExt, Ops};
 use ltm_tests::cases::adamw::{Norm, Step};
 use ltm_tests::numbers::{gaussians, normals, widen};
 use ltm_tests::reference::adamw::{State, global_norm};
-use ltm_tests::{Case, Format, refuses, refuses_value, verify};
+use ltm_tests::{Case, Format, Layout, refuses, refuses_value, run, verify};
 
 #[test]
 fn steps_are_correct() {
@@ -40,11 +40,13 @@ fn ten_steps_follow_the_reference() {
     let params = device.alloc_from(&start).unwrap();
     let [gradients, first, second] = [0; 3].map(|_| device.alloc(DType::F32, n).expect("memory"));
     let clip = device.alloc(DType::F64, 2).unwrap();
+    let step = device.alloc(DType::F32, 9).unwrap();
     let zeros = vec![0.0; n];
     let mut state = State { params: widen(&start), first: zeros.clone(), second: zeros };
     for number in 1..=10 {
         let g = gaussians(20 + number, n, 0.1, number as f32);
         device.upload(&gradients, &g).unwrap();
+        device.upload(&step, &constants(number).constants().unwrap()).unwrap();
         device.global_norm(&GlobalNorm { gradients: &gradients, out: &clip, limit }).unwrap();
         device
             .adamw(&AdamW {
@@ -55,7 +57,7 @@ fn ten_steps_follow_the_reference() {
                 copy: None,
                 clip: Some(&clip),
                 segments: &[AdamWSegment { offset: 0, len: n, decay: true }],
-                step: constants(number),
+                step: &step,
             })
             .unwrap();
         let factor = global_norm(&widen(&g), limit)[1];
@@ -71,8 +73,6 @@ fn ten_steps_follow_the_reference() {
 fn malformed_calls_are_refused() {
     let case = Step { segments: vec![3, 4], number: 2, clip: Some(0.5) };
     refuses(&case);
-    let zeroth = Step { number: 0, ..case.clone() };
-    refuses_value(&zeroth, &zeroth.args(Format::F32));
     for segments in [vec![], vec![3], vec![3, 5]] {
         refuses_value(&Step { segments, ..case.clone() }, &case.args(Format::F32));
     }
@@ -83,12 +83,32 @@ fn malformed_calls_are_refused() {
     }
 }
 
+/// One bad number among the gradients must not reach the parameters.
+#[test]
+fn gradients_that_are_not_finite_change_nothing() {
+    let case = Step { segments: vec![257, 130], number: 2, clip: Some(0.5) };
+    for norm in [f64::NAN, f64::INFINITY] {
+        let args = case.args_of_norm(norm, Format::F32);
+        let contents = run(&case, &args, &mut ltm_tests::device(2), Layout::GUARDED).unwrap();
+        for (arg, bytes) in args.iter().zip(&contents) {
+            assert!(*bytes == arg.data.bytes(), "{} of a step of norm {norm} changed", arg.name);
+        }
+    }
+}
+
+#[test]
+fn there_is_no_step_zero() {
+    let step = Step { segments: vec![], number: 0, clip: None }.constants();
+    assert!(matches!(step.constants(), Err(ltm_engine::Error::Value { op: "adamw", .. })));
+}
+
 /// Ranges that overlap would be stepped twice, and gaps not at all.
 #[test]
 fn segments_must_follow_one_another() {
     let mut device = ltm_tests::device(1);
     let [params, gradients, first, second] = [0; 4].map(|_| device.alloc(DType::F32, 6).unwrap());
     let constants = Step { segments: vec![], number: 1, clip: None }.constants();
+    let step = device.alloc_from(&constants.constants().unwrap()).unwrap();
     for offsets in [[0, 2], [0, 4], [3, 0]] {
         let segments = offsets.map(|offset| AdamWSegment { offset, len: 3, decay: true });
         let result = device.adamw(&AdamW {
@@ -99,7 +119,7 @@ fn segments_must_follow_one_another() {
             copy: None,
             clip: None,
             segments: &segments,
-            step: constants,
+            step: &step,
         });
         assert!(matches!(result, Err(ltm_engine::Error::Value { .. })), "{offsets:?}");
     }

@@ -7,7 +7,7 @@ use ltm_engine::ops::{
 use ltm_engine::{Buffer, DType, Device, DeviceExt, Ops};
 use ltm_tests::cases::gaussian_update::{SCALE, Update};
 use ltm_tests::numbers::normals;
-use ltm_tests::{Arg, Case, Format, refuses, refuses_value, verify};
+use ltm_tests::{Arg, Case, Data, Format, refuses, refuses_value, verify};
 
 use crate::gaussian::shapes;
 
@@ -33,9 +33,10 @@ fn an_update_is_backward_adamw_and_draw() {
 
     let parts: Vec<Buffer> =
         case.args(Format::F32).iter().map(|arg| upload(&mut device, arg)).collect();
-    let [_, eps, mu, logvar, mu_moments, logvar_moments, kl, z] = &parts[..] else {
-        unreachable!("eight arguments")
+    let [_, eps, mu, logvar, mu_moments, logvar_moments, kl, z, ..] = &parts[..] else {
+        unreachable!("ten arguments")
     };
+    let step = &device.alloc_from(&case.step().constants().unwrap()).unwrap();
     let scaled: Vec<f32> = normals(4, n).iter().map(|d| d * SCALE).collect();
     let d_z = &device.alloc_from(&scaled).unwrap();
     let d_mu = &device.alloc(DType::F32, n).unwrap();
@@ -55,7 +56,7 @@ fn an_update_is_backward_adamw_and_draw() {
                 copy: None,
                 clip: None,
                 segments: &[AdamWSegment { offset: 0, len: n, decay: true }],
-                step: case.step(),
+                step,
             })
             .unwrap();
     }
@@ -73,6 +74,15 @@ fn an_update_is_backward_adamw_and_draw() {
 fn malformed_calls_are_refused() {
     let shape = Shape { samples: 2, layers: 2, per_layer: 3 };
     refuses(&Update { shape, number: 2 });
-    let case = Update { shape, number: 0 };
-    refuses_value(&case, &case.args(Format::F32));
+}
+
+#[test]
+fn a_step_beyond_the_schedule_is_refused() {
+    let shape = Shape { samples: 2, layers: 2, per_layer: 3 };
+    let case = Update { shape, number: 2 };
+    for step in [-1, 5, i32::MIN] {
+        let mut args = case.args(Format::F32);
+        args[9].data = Data::I32(vec![2, step]);
+        refuses_value(&case, &args);
+    }
 }

@@ -13,6 +13,7 @@ mod normal;
 mod rms_norm;
 mod sample;
 mod swiglu;
+mod trace;
 mod window_attention;
 mod window_attention_decode;
 

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use ltm::Trainer;
 use ltm::config::{Config, Layers, Preset, Reading};
 use ltm::data::{Loader, Split};
+use ltm::traffic::FastStep;
 use ltm::trainer::NEVER;
 use ltm_autograd::{Profile, Segment};
 use ltm_engine::cpu::matmul_usage;
@@ -41,6 +42,10 @@ pub struct Args {
     /// Time each operation of a fast step, of one with weight gradients, and of the slow step
     #[arg(long)]
     by_operation: bool,
+    /// Instead of timing, count what the kernels of a fast step move and compute, on the virtual
+    /// GPU; --set model.dim=256 and the like for another shape
+    #[arg(long)]
+    count: bool,
     /// Print one JSON line per reading
     #[arg(long)]
     json: bool,
@@ -100,9 +105,30 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(reading) => vec![reading],
         None => vec![ReadingArg::Paper, ReadingArg::Released],
     };
+    if args.count {
+        return count(&args, readings[0]);
+    }
     for reading in readings {
         measure(&args, reading)?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The fast step is the same in both readings.
+fn count(args: &Args, reading: ReadingArg) -> anyhow::Result<ExitCode> {
+    let config = args.config(reading)?;
+    let step = FastStep::count(&config, args.device.threads)?;
+    if args.json {
+        say!("{}", serde_json::to_string(&step)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (batch, seq) = (config.train.batch, config.seq_len());
+    say!("one fast step of {batch} sequences of {seq} tokens, {}", config.train.dtype)?;
+    step.lines().iter().try_for_each(|line| say!("{line}"))?;
+    say!(
+        "least: arguments once, no logits or scores; memory: 32-byte sectors, once a launch; \
+         cache: as often as blocks ask for them"
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

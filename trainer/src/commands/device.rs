@@ -19,6 +19,10 @@ pub struct DeviceArgs {
     /// Worker threads on the host; 0 takes one per core
     #[arg(long, default_value_t = 0, value_parser = parse_threads)]
     pub threads: usize,
+    /// Memory of the device that may be used, such as 2GiB: the size of the virtual GPU, of other
+    /// devices a part [default: 16GiB for vm, else all]
+    #[arg(long, value_parser = parse_bytes)]
+    pub memory: Option<u64>,
     /// Storage of activations, over train.dtype: f32, or bf16 on a GPU [default: f32]
     #[arg(long)]
     pub dtype: Option<Dtype>,
@@ -38,10 +42,21 @@ pub fn parse_threads(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A number of bytes, or of KiB, MiB, GiB or TiB.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("", 0)];
+    let parsed = UNITS.iter().find_map(|(unit, shift)| {
+        let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        let bytes = number * (1_u64 << shift) as f64;
+        (bytes >= 1.0 && bytes < (1_u64 << 60) as f64).then_some(bytes as u64)
+    });
+    parsed.ok_or_else(|| "expected bytes, such as 512MiB, 2GiB or 1.5GiB".to_owned())
+}
+
 impl DeviceArgs {
     /// Opens the device.
     pub fn open(&self) -> ltm_engine::Result<Box<dyn Device>> {
-        ltm_engine::open(self.kind(), self.threads)
+        ltm_engine::open_within(self.kind(), self.threads, self.memory)
     }
 
     /// The processor, never `Auto`. Where that stands for the CPU, the user is told why, once.
@@ -100,6 +115,21 @@ impl DeviceArgs {
                  (--device cuda or vm)",
             )),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_have_units() {
+        assert_eq!(parse_bytes("2GiB"), Ok(2 << 30));
+        assert_eq!(parse_bytes("1.5 KiB"), Ok(1536));
+        assert_eq!(parse_bytes("300"), Ok(300));
+        for wrong in ["", "GiB", "0", "-1GiB", "nan", "2GB", "1e30"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong}");
         }
     }
 }

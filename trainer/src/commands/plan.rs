@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ltm::config::{Layers, Preset};
-use ltm::plan::{Machine, Plan};
+use ltm::plan::{Machine, Plan, Room};
 
 use super::device::DeviceArgs;
 use super::output::say;
@@ -55,7 +55,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let layers = args.device.layer(layers)?;
-    let plan = Plan::new(&layers.finish(None)?, &[here, Machine::h200()])?;
+    // A device that is not here is planned for all the same.
+    let room = match args.device.open() {
+        Ok(device) => Room::of(device.as_ref()),
+        Err(_) => Room::boundless(args.device.kind().processor()),
+    };
+    let plan = Plan::new(&layers.finish(None)?, room, &[here, Machine::h200()])?;
     match args.json {
         true => say!("{}", serde_json::to_string(&plan)?)?,
         false => plan.lines().iter().try_for_each(|line| say!("{line}"))?,

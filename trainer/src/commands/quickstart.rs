@@ -18,8 +18,6 @@ use super::interrupt;
 use super::output::say;
 use super::watch::Watch;
 
-/// English in the public domain, packed by the build script.
-static TEXT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/quickstart.txt.zst"));
 /// Bytes of a document: the text is cut at the ends of paragraphs.
 const DOCUMENT: usize = 16_384;
 /// Documents that are held out.
@@ -79,6 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         resume: false,
         device: args.device.kind(),
         threads: args.device.threads,
+        memory: args.device.memory,
     };
     let mut watch = Watch::new();
     let outcome = run::train(&options, &mut watch, &stop);
@@ -108,9 +107,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Writes the text as JSON lines, one document each; returns their number.
 fn write_corpus(path: &Path) -> anyhow::Result<usize> {
-    let text = zstd::decode_all(TEXT).context("the packed text is damaged")?;
-    let text = String::from_utf8(text).context("the packed text is damaged")?;
-    let text = text.replace("\r\n", "\n");
+    let text = ltm::english::text().context("the packed text is damaged")?;
     let mut lines = Vec::new();
     let mut documents = 0;
     let mut rest = text.as_str();

@@ -74,6 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         resume: args.resume,
         device: args.device.kind(),
         threads: args.device.threads,
+        memory: args.device.memory,
     };
     let stop = interrupt::flag()?;
     let mut watch = Watch::new();

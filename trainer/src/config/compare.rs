@@ -5,13 +5,16 @@ use serde_json::Value;
 use super::{Config, FirstLr, Ramp, TrajectorySamples};
 
 /// Keys that leave the weights' trajectory as it was.
-const FREE_ON_RESUME: [&str; 6] = [
+const FREE_ON_RESUME: [&str; 8] = [
+    // Beyond rounding: a run may be continued where less memory is.
+    "train.micro_batch",
     "train.iterations",
     "train.checkpoint_every",
     "train.keep_checkpoints",
     "train.validate_every",
     "train.validation_sequences",
     "train.sample_every",
+    "train.graphs",
 ];
 
 impl Config {
@@ -41,7 +44,6 @@ impl Config {
             true => FirstLr::Zero,
             false => FirstLr::Step,
         };
-        resolved.train.micro_batch = self.micro_batch();
         resolved.train.seq_len = self.seq_len();
         resolved
     }

@@ -111,7 +111,7 @@ impl Config {
         }
     }
 
-    /// Sequences held at once with 0 resolved.
+    /// Sequences held at once where memory does not matter: 0 stands for all.
     pub fn micro_batch(&self) -> usize {
         match self.train.micro_batch {
             0 => self.train.batch,

@@ -154,7 +154,7 @@ fn resuming_longer_keeps_the_schedule_and_compares_only_what_matters() {
     let longer = preset(Preset::Tiny)
         .set("train.iterations=123456")
         .unwrap()
-        .set(&format!("train.micro_batch={}", stored.train.batch))
+        .set("train.micro_batch=1")
         .unwrap()
         .finish(Some(&stored))
         .unwrap();

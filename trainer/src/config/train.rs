@@ -61,7 +61,9 @@ pub struct TrainConfig {
     pub iterations: u64,
     /// Sequences per iteration. Default 512.
     pub batch: usize,
-    /// Sequences held at once, a divisor of `batch`; 0 takes `batch`. Default 0.
+    /// Sequences held at once, a divisor of `batch`; the gradients of the parts add up to that of
+    /// the batch, within rounding. 0 takes the largest divisor whose plan fits the memory of the
+    /// device, and a run stores what was chosen. Default 0.
     pub micro_batch: usize,
     /// Tokens per sequence; 0 takes `model.max_seq_len`. Default 0.
     pub seq_len: usize,
@@ -81,6 +83,9 @@ pub struct TrainConfig {
     pub validation_sequences: usize,
     /// Iterations between text samples; 0 never samples. Default 1000.
     pub sample_every: u64,
+    /// Whether a GPU records a fast step, and the slow one, and then repeats them with one call
+    /// each. The results are the same bits. Default true.
+    pub graphs: bool,
 }
 
 impl Default for TrainConfig {
@@ -97,6 +102,7 @@ impl Default for TrainConfig {
             validate_every: 1000,
             validation_sequences: 64,
             sample_every: 1000,
+            graphs: true,
         }
     }
 }

@@ -158,7 +158,7 @@ impl Config {
             t.micro_batch == 0 || t.batch.is_multiple_of(t.micro_batch),
             "train.micro_batch",
             t.micro_batch,
-            format!("0 (the whole batch) or a divisor of train.batch = {}", t.batch),
+            format!("0 (as many as fit) or a divisor of train.batch = {}", t.batch),
         );
         c.require(
             t.seq_len <= self.model.max_seq_len,

@@ -37,7 +37,8 @@ impl Evaluator {
         shape: BatchShape,
     ) -> Result<Self> {
         let plan = PassPlan::record(config, shape, Purpose::Inference)?;
-        let workspace = Workspace::new(device, &config.model, shape, (config.storage(), false))?;
+        let kind = (config.storage(), false);
+        let workspace = Workspace::new(device, &config.model, shape, kind, config.fast.steps)?;
         let passes = plan.allocate(device, parameters, &workspace)?;
         Ok(Self { passes, workspace })
     }

@@ -179,7 +179,8 @@ impl Run<'_, '_> {
             self.fast.lr,
             WeightGradients::None,
             self.options.stop,
-        )
+        )?;
+        Ok(workspace.read_trace(&mut **device, self.fast.steps)?)
     }
 
     /// Scores every target at the inferred z.

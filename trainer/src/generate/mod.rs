@@ -118,7 +118,7 @@ impl Generator {
             config: config.clone(),
             weights: parameters.frozen(),
             decoder: Decoder::new(device, &config.model, parameters)?,
-            workspace: Workspace::new(device, &config.model, shape, (config.storage(), false))?,
+            workspace: Workspace::new(device, &config.model, shape, (config.storage(), false), 0)?,
             token: device.alloc(DType::I32, 1)?,
         })
     }
@@ -212,14 +212,15 @@ impl Generator {
         let shape = BatchShape { batch: 1, seq: prompt.len() - 1 };
         let plan = PassPlan::record(&self.config, shape, Purpose::Inference)?;
         let storage = self.config.storage();
-        let mut workspace = Workspace::new(device, model, shape, (storage, false))?;
+        let mut workspace = Workspace::new(device, model, shape, (storage, false), fast.steps)?;
         let passes = plan.allocate(device, &self.weights, &workspace)?;
         workspace.load(device, &prompt[..shape.seq], &prompt[1..])?;
         let draw = Self::random(request, sites::VALIDATION_OFFSET);
         draw_start(device, &workspace, &self.config.posterior, draw)?;
         let none = WeightGradients::None;
         let (peak, stop) = (fast.lr, request.stop);
-        let trace = infer(device, &passes, &mut workspace, fast, peak, none, stop)?;
+        infer(device, &passes, &mut workspace, fast, peak, none, stop)?;
+        let trace = workspace.read_trace(device, fast.steps)?;
         self.decoder.start(device, &workspace.z)?;
         Ok(Thought {
             tokens: shape.seq,

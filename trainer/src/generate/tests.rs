@@ -77,7 +77,8 @@ fn one_token_at_a_time_equals_the_whole_sequence() {
         let shape = BatchShape { batch: 1, seq: LENGTH };
         let plan = PassPlan::record(&config, shape, Purpose::Inference).unwrap();
         let mut workspace =
-            Workspace::new(&mut device, &config.model, shape, (config.storage(), false)).unwrap();
+            Workspace::new(&mut device, &config.model, shape, (config.storage(), false), 0)
+                .unwrap();
         let passes = plan.allocate(&mut device, &parameters, &workspace).unwrap();
         let ids = tokens(LENGTH + 1);
         workspace.load(&mut device, &ids[..LENGTH], &ids[1..]).unwrap();

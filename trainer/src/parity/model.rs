@@ -11,8 +11,8 @@ use crate::Trainer;
 use crate::config::{Config, Dtype, TrajectorySamples};
 use crate::model::{ParameterLayout, Slot, SuffixArgs, record_prefix, record_suffix};
 use crate::parity::fixture::Fixture;
-use crate::posterior::{begin, fast_step};
-use crate::schedule::{TrajectorySteps, fast_peak};
+use crate::posterior::{begin, fast_step, schedule};
+use crate::schedule::{TrajectorySteps, fast_peak, slow_lr};
 use crate::trainer::NEVER;
 use crate::workspace::Workspace;
 
@@ -302,16 +302,17 @@ impl<'a, 'b> Session<'a, 'b> {
         self.load("in.")?;
         let peak = self.trainer.config.fast.lr;
         {
-            let Trainer { device, workspace, passes, .. } = &mut self.trainer;
+            let Trainer { device, workspace, passes, config, .. } = &mut self.trainer;
+            workspace.set_schedule(device.as_mut(), schedule(&config.fast, peak))?;
             begin(device.as_mut(), passes, workspace)?;
         }
         for step in 0..self.trainer.config.fast.steps {
-            let Trainer { device, workspace, passes, config, .. } = &mut self.trainer;
+            let Trainer { device, workspace, passes, .. } = &mut self.trainer;
             let n = workspace.gaussian.len();
             let before = (device.alloc(DType::F32, n)?, device.alloc(DType::F32, n)?);
             device.copy(&workspace.mu, &before.0)?;
             device.copy(&workspace.logvar, &before.1)?;
-            fast_step(device.as_mut(), passes, workspace, &config.fast, (step, peak), false)?;
+            fast_step(device.as_mut(), passes, workspace, false)?;
             let (mu, logvar) = (workspace.mu.clone(), workspace.logvar.clone());
             let kl = workspace.sequence_kl(device.as_mut())?;
             let nll = self.nll()?;
@@ -344,8 +345,8 @@ impl<'a, 'b> Session<'a, 'b> {
         self.checker.compare(key, &sample_major(&self.trainer.workspace, &z))
     }
 
-    /// Norms of the gradient at hand; `mode` as the fixture calls it.
-    fn norms(&mut self, mode: &str) -> Result<()> {
+    /// Norms of the gradient at hand, which is then applied; `mode` as the fixture calls it.
+    fn norms(&mut self, mode: &str, lr: f64) -> Result<()> {
         let buffer = self.gradients()?;
         let values = self.trainer.device.read::<f32>(&buffer)?;
         let norm = |range: std::ops::Range<usize>| {
@@ -353,7 +354,8 @@ impl<'a, 'b> Session<'a, 'b> {
         };
         let entries = self.trainer.parameters.layout.entries();
         let norms: Vec<f64> = entries.iter().map(|entry| norm(entry.range.clone())).collect();
-        let clip = self.trainer.measure()?;
+        self.trainer.update((lr, 1))?;
+        let clip = self.trainer.clip(0)?;
         self.checker.compare(&format!("slow.{mode}.tensor_norms"), &norms)?;
         self.checker.compare(&format!("slow.{mode}.grad_norm"), &[clip.norm])?;
         self.checker.compare(&format!("slow.{mode}.clip_factor"), &[clip.factor])
@@ -364,14 +366,13 @@ impl<'a, 'b> Session<'a, 'b> {
         self.reset()?;
         self.load("in.")?;
         let none = TrajectorySteps::none();
-        let (_, nll, _) = self.trainer.accumulate(self.trainer.config.fast.lr, &none, &NEVER)?;
+        self.trainer.accumulate(self.trainer.config.fast.lr, &none, &NEVER)?;
+        let nll = self.nll()?;
         let rows = self.trainer.workspace.shape.rows() as f64;
         self.checker.compare("slow.loss", &[nll.iter().sum::<f64>() / rows])?;
         let gradients = self.gradients()?;
         self.compare_weights("slow.final_z.grad", &gradients)?;
-        self.norms("final_z")?;
-        let lr = self.trainer.config.slow.lr;
-        self.trainer.apply((lr, 1))?;
+        self.norms("final_z", self.trainer.config.slow.lr)?;
         let values = self.trainer.parameters.values.clone();
         self.compare_weights("slow.final_z.after", &values)
     }
@@ -384,7 +385,7 @@ impl<'a, 'b> Session<'a, 'b> {
         self.trainer.accumulate(self.trainer.config.fast.lr, &all, &NEVER)?;
         let gradients = self.gradients()?;
         self.compare_weights("slow.accumulated.grad", &gradients)?;
-        self.norms("accumulated")
+        self.norms("accumulated", 0.0)
     }
 
     /// Whole iterations with fresh data and the learning-rate schedule.
@@ -396,10 +397,13 @@ impl<'a, 'b> Session<'a, 'b> {
             self.load(&format!("trace.in.{iteration}."))?;
             let trajectory = TrajectorySteps::draw(&self.trainer.config, iteration);
             let peak = fast_peak(&self.trainer.config, iteration);
-            let (_, nll, _) = self.trainer.accumulate(peak, &trajectory, &NEVER)?;
+            self.trainer.accumulate(peak, &trajectory, &NEVER)?;
+            let nll = self.nll()?;
             self.compare_z(&format!("trace.{mode}.{iteration}.z"))?;
             let rows = self.trainer.workspace.shape.rows() as f64;
-            let (clip, lr) = self.trainer.update(iteration)?;
+            let lr = slow_lr(&self.trainer.config, iteration);
+            self.trainer.update((lr, iteration + 1))?;
+            let clip = self.trainer.clip(iteration)?;
             let loss = nll.iter().sum::<f64>() / rows;
             for (column, value) in columns.iter_mut().zip([loss, clip.norm, clip.factor, lr]) {
                 column.push(value);

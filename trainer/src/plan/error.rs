@@ -1,5 +1,28 @@
 //! What cannot be planned.
 
+use super::table::bytes;
+
+/// `3.42 GiB`.
+fn in_units(number: u64) -> String {
+    bytes(usize::try_from(number).unwrap_or(usize::MAX))
+}
+
+fn sequences(number: usize) -> String {
+    format!("{number} sequence{}", if number == 1 { "" } else { "s" })
+}
+
+fn advice(largest: Option<usize>) -> String {
+    match largest {
+        Some(largest) => format!(
+            "the largest train.micro_batch that fits is {largest}, which train.micro_batch = 0 \
+             chooses by itself"
+        ),
+        None => "not even one sequence at a time fits: use a smaller model, a smaller \
+                 train.seq_len, or train.dtype = bf16 on a GPU"
+            .to_owned(),
+    }
+}
+
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -14,6 +37,28 @@ pub enum PlanError {
         what: &'static str,
         /// Estimate of its bytes.
         bytes: f64,
+    },
+    /// More than the device has.
+    #[error(
+        "training on {} of {seq} tokens at once needs {needed} bytes ({}), \
+         and {device} has {free} free ({}) of {total} ({}); {}",
+        sequences(*micro_batch), in_units(*needed), in_units(*free), in_units(*total), advice(*largest)
+    )]
+    DoesNotFit {
+        /// Device.
+        device: String,
+        /// Sequences at once.
+        micro_batch: usize,
+        /// Tokens of each.
+        seq: usize,
+        /// Bytes that they need.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes of the device.
+        total: u64,
+        /// The largest micro-batch that fits; `None` if not one sequence does.
+        largest: Option<usize>,
     },
     /// A peak that no machine has.
     #[error("a peak of {gflops} GFLOP/s; expected a finite number above 0")]

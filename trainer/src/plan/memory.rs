@@ -1,17 +1,20 @@
 //! Bytes, before any of them is allocated.
 
+use ltm_engine::Processor;
 use ltm_engine::cpu::{LossGradients, latent_attention_scratch_bytes, loss_scratch_bytes};
 use serde::Serialize;
 
 use super::PlanError;
 use crate::Result;
 use crate::config::{Config, Dtype};
+use crate::decoder_update::DecoderUpdate;
 use crate::model::{BatchShape, latent_shape};
 use crate::passes::{PassPlan, Purpose};
+use crate::trainer::traces_len;
 use crate::workspace::Workspace;
 
-/// Bytes of training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// Bytes of training. On a GPU each is what the device allocates, in whole blocks of 256 bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
     /// Weights, f32.
     pub weights: usize,
@@ -27,13 +30,23 @@ pub struct Memory {
     pub prefix_arena: usize,
     /// What all other passes take turns in.
     pub suffix_arena: usize,
+    /// What operations of a GPU work in, and the sizes of its parts in `scratch_blocks`.
+    pub scratch: usize,
+    /// Tables of angles of a GPU.
+    pub tables: usize,
+    /// The traces of all micro-batches, and the few numbers that are kept beside all that.
+    pub words: usize,
     /// The sum of the above, which is what the trainer allocates on its device.
     pub allocated: usize,
+    /// What the texts that a run writes take beside it on a GPU, while they are written.
+    pub samples: usize,
     /// About what the CPU backend keeps beside its arguments: partial sums, and a block of
     /// logits. Threads add a few megabytes each. 0 for what the CPU does not compute.
     pub cpu_scratch: usize,
-    /// `allocated + cpu_scratch`.
+    /// `allocated + samples + cpu_scratch`.
     pub total: usize,
+    /// Bytes of the blocks of `scratch`, by number.
+    pub scratch_blocks: Vec<usize>,
 }
 
 /// Far below the range of the counters, far beyond any machine.
@@ -43,10 +56,7 @@ const LARGEST: f64 = (1_u64 << 58) as f64;
 ///
 /// # Errors
 /// [`PlanError::TooLarge`].
-pub(super) fn check_sizes(
-    config: &Config,
-    shape: BatchShape,
-) -> std::result::Result<(), PlanError> {
+fn check_sizes(config: &Config, shape: BatchShape) -> std::result::Result<(), PlanError> {
     let model = &config.model;
     let [d, f, v] = [model.dim, model.ffn_dim(), model.vocab_size].map(|n| n as f64);
     let (layers, latents) = (model.layers as f64, model.latents as f64);
@@ -69,8 +79,17 @@ pub(super) fn check_sizes(
 }
 
 impl Memory {
-    /// Bytes of training on micro-batches of `shape`.
-    pub(super) fn of(config: &Config, shape: BatchShape) -> Result<Self> {
+    /// Bytes of training on micro-batches of `batch` sequences.
+    pub(super) fn of(config: &Config, batch: usize, processor: Processor) -> Result<Self> {
+        let shape = BatchShape { batch, seq: config.seq_len() };
+        check_sizes(config, shape)?;
+        match processor {
+            Processor::Cpu => Self::on_cpu(config, shape),
+            Processor::Gpu => super::gpu::memory(config, batch),
+        }
+    }
+
+    fn on_cpu(config: &Config, shape: BatchShape) -> Result<Self> {
         let passes = PassPlan::record(config, shape, Purpose::Training)?;
         let weights = config.parameter_count() * size_of::<f32>();
         let (weights_copy, cpu_scratch) = match config.train.dtype {
@@ -82,12 +101,17 @@ impl Memory {
             weights_copy,
             gradients: weights,
             moments: 2 * weights,
-            workspace: Workspace::bytes(&config.model, shape, (config.storage(), true)),
+            workspace: Workspace::bytes(
+                &config.model,
+                shape,
+                (config.storage(), true),
+                config.fast.steps,
+            ),
             prefix_arena: passes.prefix_arena_bytes(),
             suffix_arena: passes.suffix_arena_bytes(),
-            allocated: 0,
+            words: DecoderUpdate::BYTES + size_of::<f64>() * traces_len(config, shape),
             cpu_scratch,
-            total: 0,
+            ..Self::default()
         };
         memory.allocated = memory.weights
             + memory.weights_copy
@@ -95,7 +119,8 @@ impl Memory {
             + memory.moments
             + memory.workspace
             + memory.prefix_arena
-            + memory.suffix_arena;
+            + memory.suffix_arena
+            + memory.words;
         memory.total = memory.allocated + memory.cpu_scratch;
         Ok(memory)
     }

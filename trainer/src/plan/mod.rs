@@ -2,6 +2,10 @@
 //! the time below which no implementation can get on a given machine.
 
 mod error;
+mod fit;
+#[cfg(test)]
+mod fit_tests;
+mod gpu;
 mod machine;
 mod memory;
 mod table;
@@ -10,6 +14,7 @@ mod tests;
 mod work;
 
 pub use error::PlanError;
+pub use fit::{Fit, Room};
 pub use machine::Machine;
 pub use memory::Memory;
 pub use work::{Parts, Pass};
@@ -37,6 +42,8 @@ pub struct Batch {
     pub sequences: usize,
     /// Sequences held at once.
     pub micro_batch: usize,
+    /// Whether their number was chosen to fit the memory.
+    pub automatic: bool,
     /// Tokens per sequence.
     pub seq_len: usize,
     /// Tokens per iteration.
@@ -92,6 +99,10 @@ pub struct Plan {
     pub batch: Batch,
     /// Bytes.
     pub memory: Memory,
+    /// The memory there is for them; absent where none was asked about.
+    pub room: Option<Room>,
+    /// Why they do not fit, where they do not.
+    pub refusal: Option<String>,
     /// FLOPs.
     pub work: Work,
     /// One for each machine asked about.
@@ -99,16 +110,27 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans the training of `config` and its floors on `machines`.
+    /// Plans the training of `config` in `room`, and its floors on `machines`.
     ///
     /// # Errors
     /// If the configuration is contradictory, or needs more than can be counted
-    /// ([`PlanError::TooLarge`]).
-    pub fn new(config: &Config, machines: &[Machine]) -> Result<Self> {
+    /// ([`PlanError::TooLarge`]). What does not fit is planned all the same.
+    pub fn new(config: &Config, room: Room, machines: &[Machine]) -> Result<Self> {
         config.check()?;
+        let (fit, refusal) = match Fit::of(config, room.clone()) {
+            Err(crate::Error::Plan(error @ PlanError::DoesNotFit { .. })) => {
+                let least = config.train.micro_batch.max(1);
+                let memory = Memory::of(config, least, room.processor)?;
+                (Fit { micro_batch: least, memory }, Some(error.to_string()))
+            }
+            fit => (fit?, None),
+        };
+        let memory = match room.memory {
+            Some(_) => fit.memory,
+            None => Memory::of(config, fit.micro_batch, room.processor)?,
+        };
         let shape = |batch: usize| BatchShape { batch, seq: config.seq_len() };
-        let (whole, micro) = (shape(config.train.batch), shape(config.micro_batch()));
-        memory::check_sizes(config, micro)?;
+        let (whole, micro) = (shape(config.train.batch), shape(fit.micro_batch));
         let work = Work::of(config, whole);
         let floor = |machine: &Machine| Floor {
             machine: machine.clone(),
@@ -122,11 +144,14 @@ impl Plan {
             batch: Batch {
                 sequences: whole.batch,
                 micro_batch: micro.batch,
+                automatic: config.train.micro_batch == 0,
                 seq_len: whole.seq,
                 tokens: whole.rows(),
                 dtype: config.train.dtype.name(),
             },
-            memory: Memory::of(config, micro)?,
+            memory,
+            room: room.memory.is_some().then_some(room),
+            refusal,
             work,
             floors: machines.iter().map(floor).collect(),
         })

@@ -24,8 +24,12 @@ impl Plan {
         let (b, m) = (&self.batch, &self.memory);
         lines.push(String::new());
         lines.push(format!(
-            "memory for {} of {} sequences of {} tokens at once, {}",
-            b.micro_batch, b.sequences, b.seq_len, b.dtype
+            "memory for {} of {} sequences of {} tokens at once, {}{}",
+            b.micro_batch,
+            b.sequences,
+            b.seq_len,
+            b.dtype,
+            if b.automatic && self.room.is_some() { ", chosen to fit" } else { "" }
         ));
         for (name, value) in [
             ("weights", m.weights),
@@ -35,6 +39,10 @@ impl Plan {
             ("workspace", m.workspace),
             ("prefix arena", m.prefix_arena),
             ("suffix arena", m.suffix_arena),
+            ("scratch", m.scratch),
+            ("tables of angles", m.tables),
+            ("words", m.words),
+            ("texts, now and then", m.samples),
         ] {
             if value > 0 {
                 lines.push(row(name, &bytes(value)));
@@ -44,7 +52,21 @@ impl Plan {
             let about = format!("about {}", bytes(m.cpu_scratch));
             lines.push(row("scratch of the CPU", &about));
         }
-        lines.push(row("in all", &format!("about {}", bytes(m.total))));
+        let about = if m.cpu_scratch > 0 { "about " } else { "" };
+        lines.push(row("in all", &format!("{about}{}", bytes(m.total))));
+        if m.cpu_scratch == 0 {
+            lines.push(row("", &format!("{} B", grouped(m.total))));
+        }
+        if let Some(room) = self.room.as_ref().and_then(|room| room.memory) {
+            let [free, total] = [room.free, room.total].map(|n| bytes(n as usize));
+            lines.push(row("there are", &free));
+            if free != total {
+                lines.push(row("of", &total));
+            }
+        }
+        if let Some(refusal) = &self.refusal {
+            lines.push(format!("  this does not fit: {refusal}"));
+        }
     }
 
     fn work_lines(&self, lines: &mut Vec<String>) {
@@ -144,7 +166,7 @@ fn digits(value: f64) -> usize {
     }
 }
 
-fn bytes(value: usize) -> String {
+pub(super) fn bytes(value: usize) -> String {
     scaled(value as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"])
 }
 

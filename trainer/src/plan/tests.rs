@@ -1,5 +1,5 @@
-use ltm_engine::Buffer;
 use ltm_engine::cpu::Cpu;
+use ltm_engine::{Buffer, Processor};
 
 use super::*;
 use crate::Trainer;
@@ -24,7 +24,7 @@ fn floors_of_the_published_models_are_those_of_the_design() {
         let mut config = preset(name);
         config.reading = Reading::Paper;
         config.train.batch = 64;
-        let plan = Plan::new(&config, &[Machine::h200()]).unwrap();
+        let plan = Plan::new(&config, Room::boundless(Processor::Cpu), &[Machine::h200()]).unwrap();
         assert_eq!(plan.batch.tokens, 65_536);
         let close = |found: f64, expected: f64| {
             assert!(
@@ -45,11 +45,11 @@ fn floors_of_the_published_models_are_those_of_the_design() {
 fn work_follows_the_reading_and_not_the_micro_batch() {
     let mut config = preset(Preset::Small);
     config.train.batch = 8;
-    let released = Plan::new(&config, &[]).unwrap();
+    let released = Plan::new(&config, Room::boundless(Processor::Cpu), &[]).unwrap();
     config.reading = Reading::Paper;
-    let paper = Plan::new(&config, &[]).unwrap();
+    let paper = Plan::new(&config, Room::boundless(Processor::Cpu), &[]).unwrap();
     config.train.micro_batch = 2;
-    let cut = Plan::new(&config, &[]).unwrap();
+    let cut = Plan::new(&config, Room::boundless(Processor::Cpu), &[]).unwrap();
     assert_eq!(released.work.steps_with_weights, 16);
     assert_eq!(paper.work.steps_with_weights, 0);
     let added = released.work.iteration - paper.work.iteration;
@@ -66,7 +66,7 @@ fn work_follows_the_reading_and_not_the_micro_batch() {
 #[test]
 fn a_fast_step_is_counted_by_hand() {
     let config = small_model();
-    let plan = Plan::new(&config, &[]).unwrap();
+    let plan = Plan::new(&config, Room::boundless(Processor::Cpu), &[]).unwrap();
     let (rows, d, f, v, m) = (36.0, 16.0, 24.0, 40.0, 2.0);
     let pairs = 3.0 * (1.0 + 2.0 + 3.0 + 4.0 + 8.0 * 4.0);
     let forward = plan.work.fast.forward;
@@ -99,7 +99,7 @@ fn planned_bytes_are_allocated() {
     for (batch, reading) in [(3, Reading::Released), (1, Reading::Paper)] {
         let mut config = small_model();
         (config.train.micro_batch, config.reading) = (batch, reading);
-        let plan = Plan::new(&config, &[]).unwrap();
+        let plan = Plan::new(&config, Room::boundless(Processor::Cpu), &[]).unwrap();
         let trainer = Trainer::new(Box::new(Cpu::new(1).unwrap()), config).unwrap();
         let memory = plan.memory;
         let arenas = memory.prefix_arena + memory.suffix_arena;
@@ -127,6 +127,9 @@ fn planned_bytes_are_allocated() {
             &w.d_z,
             &w.token_nll,
             &w.logsumexp,
+            &w.schedule,
+            &w.step,
+            &w.trace,
         ]
         .map(Buffer::byte_len);
         let workspace: usize = hidden.iter().chain(&open).sum();
@@ -138,12 +141,19 @@ fn planned_bytes_are_allocated() {
         assert_eq!(training.gradients.byte_len(), memory.gradients);
         let moments = training.first_moment.byte_len() + training.second_moment.byte_len();
         assert_eq!(moments, memory.moments);
+        let known = memory.weights + memory.gradients + memory.moments + memory.workspace + arenas;
+        assert_eq!(memory.allocated, known + memory.words);
     }
 }
 
 #[test]
 fn the_largest_preset_is_planned_without_being_allocated() {
-    let plan = Plan::new(&preset(Preset::Large), &[Machine::cpu(2), Machine::h200()]).unwrap();
+    let plan = Plan::new(
+        &preset(Preset::Large),
+        Room::boundless(Processor::Cpu),
+        &[Machine::cpu(2), Machine::h200()],
+    )
+    .unwrap();
     assert!(plan.memory.allocated > 100 << 30);
     let lines = plan.lines();
     assert!(lines.iter().any(|line| line.contains("512 of 512 sequences of 1024 tokens")));
@@ -158,7 +168,7 @@ fn what_no_machine_has_is_an_error() {
     let mut config = Config::default();
     (config.model.dim, config.model.layers) = (1 << 24, 8);
     (config.train.batch, config.model.max_seq_len) = (1 << 24, 1 << 24);
-    let error = Plan::new(&config, &[]).unwrap_err();
+    let error = Plan::new(&config, Room::boundless(Processor::Cpu), &[]).unwrap_err();
     assert!(matches!(error, crate::Error::Plan(PlanError::TooLarge { .. })));
     assert!(Machine::measured(0.0).is_err());
     assert!(Machine::measured(f64::NAN).is_err());

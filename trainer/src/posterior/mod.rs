@@ -14,18 +14,32 @@ use ltm_engine::Device;
 use ltm_engine::ops::{AdamWStep, GaussianKl, GaussianReparameterise, GaussianUpdate};
 
 use crate::config::FastConfig;
+use crate::graphs::Part;
 use crate::passes::Passes;
 use crate::schedule::{TrajectorySteps, fast_lr};
 use crate::workspace::Workspace;
 use crate::{Error, Result};
 
-/// What each fast step saw before it moved.
+/// What each fast step saw before it moved; in training also what the slow step saw, at the end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FastTrace {
     /// `[steps][B]` nats of the sequences.
     pub nll: Vec<Vec<f64>>,
     /// `[steps][B]` nats.
     pub kl: Vec<Vec<f64>>,
+}
+
+impl FastTrace {
+    /// From `[steps, 2, batch]` numbers as the device keeps them.
+    pub fn new(numbers: &[f64], batch: usize) -> Self {
+        let mut trace = Self::default();
+        for row in numbers.chunks_exact((2 * batch).max(1)) {
+            let (nll, kl) = row.split_at(batch);
+            trace.nll.push(nll.to_vec());
+            trace.kl.push(kl.to_vec());
+        }
+        trace
+    }
 }
 
 /// Which fast steps add weight gradients.
@@ -37,7 +51,20 @@ pub enum WeightGradients<'a> {
     At(&'a TrajectorySteps),
 }
 
-/// Computes the prefix of the loaded batch and the first z, and clears the Adam moments.
+/// The optimiser constants of every fast step, the first at learning rate `peak`.
+pub fn schedule(fast: &FastConfig, peak: f64) -> impl Iterator<Item = AdamWStep> {
+    (0..fast.steps).map(move |step| AdamWStep {
+        lr: fast_lr(fast, step, peak),
+        beta1: fast.beta1,
+        beta2: fast.beta2,
+        eps: fast.eps,
+        weight_decay: fast.weight_decay,
+        number: step as u64 + 1,
+    })
+}
+
+/// Computes the prefix of the loaded batch and the first z, clears the Adam moments, and goes to
+/// the first step of the schedule.
 ///
 /// # Errors
 /// If the device fails.
@@ -45,6 +72,7 @@ pub fn begin(device: &mut dyn Device, passes: &Passes, workspace: &Workspace) ->
     passes.prefix.run(Segment::Forward, device)?;
     device.zero(&workspace.mu_moments)?;
     device.zero(&workspace.logvar_moments)?;
+    device.zero(&workspace.step)?;
     device.gaussian_reparameterise(&GaussianReparameterise {
         mu: &workspace.mu,
         logvar: &workspace.logvar,
@@ -55,8 +83,10 @@ pub fn begin(device: &mut dyn Device, passes: &Passes, workspace: &Workspace) ->
     Ok(())
 }
 
-/// One fast step from the present z; afterwards `workspace.kl` holds the KL from before it and
-/// `workspace.token_nll` the losses at the z from before it.
+/// One fast step from the present z, at the present step of the workspace's schedule; afterwards
+/// `workspace.kl` holds the KL from before it and `workspace.token_nll` the losses at the z from
+/// before it, both are in the trace, and the next step is due. Nothing in it depends on which step
+/// it is but what lies in device memory.
 ///
 /// # Errors
 /// If the device fails.
@@ -64,8 +94,6 @@ pub fn fast_step(
     device: &mut dyn Device,
     passes: &Passes,
     workspace: &Workspace,
-    fast: &FastConfig,
-    (step, peak): (usize, f64),
     weights: bool,
 ) -> Result<()> {
     let with_weights = passes.training.as_ref().and_then(|t| t.fast_with_weights.as_ref());
@@ -84,22 +112,17 @@ pub fn fast_step(
         logvar_moments: &workspace.logvar_moments,
         kl: &workspace.kl,
         z: &workspace.z,
-        step: AdamWStep {
-            lr: fast_lr(fast, step, peak),
-            beta1: fast.beta1,
-            beta2: fast.beta2,
-            eps: fast.eps,
-            weight_decay: fast.weight_decay,
-            number: step as u64 + 1,
-        },
+        schedule: &workspace.schedule,
+        step: &workspace.step,
+        steps: workspace.steps,
         shape: workspace.gaussian,
     })?;
-    Ok(())
+    Ok(workspace.record(device)?)
 }
 
 /// Runs the whole fast loop on the loaded batch from the mu, logvar and eps of the workspace,
-/// and leaves the inferred posterior, its z and its KL there. `stop` is looked at before each
-/// step.
+/// and leaves the inferred posterior, its z, its KL and the trace of the steps there. Does not wait
+/// for the device. `stop` is looked at before each step.
 ///
 /// # Errors
 /// [`Error::Interrupted`], or a failing device.
@@ -111,9 +134,13 @@ pub fn infer(
     peak: f64,
     weights: WeightGradients<'_>,
     stop: &AtomicBool,
-) -> Result<FastTrace> {
-    begin(device, passes, workspace)?;
-    let mut trace = FastTrace::default();
+) -> Result<()> {
+    if workspace.reserve(device, fast.steps)? {
+        passes.graphs.forget();
+    }
+    workspace.set_schedule(device, schedule(fast, peak))?;
+    let (graphs, workspace) = (&passes.graphs, &*workspace);
+    graphs.run(device, Part::Begin, |device| begin(device, passes, workspace))?;
     for step in 0..fast.steps {
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);
@@ -122,15 +149,22 @@ pub fn infer(
             WeightGradients::None => false,
             WeightGradients::At(steps) => steps.contains(step),
         };
-        fast_step(device, passes, workspace, fast, (step, peak), with_weights)?;
-        trace.nll.push(workspace.sequence_nll(device)?);
-        trace.kl.push(workspace.sequence_kl(device)?);
+        let part = if with_weights { Part::FastWithWeights } else { Part::Fast };
+        let body = |device: &mut dyn Device| fast_step(device, passes, workspace, with_weights);
+        graphs.run(device, part, body)?;
     }
-    device.gaussian_kl(&GaussianKl {
+    finish(device, workspace)
+}
+
+/// Computes the KL of the present posterior.
+///
+/// # Errors
+/// If the device fails.
+pub fn finish(device: &mut dyn Device, workspace: &Workspace) -> Result<()> {
+    Ok(device.gaussian_kl(&GaussianKl {
         mu: &workspace.mu,
         logvar: &workspace.logvar,
         kl: &workspace.kl,
         shape: workspace.gaussian,
-    })?;
-    Ok(trace)
+    })?)
 }

@@ -20,12 +20,14 @@ use crate::data::{Loader, Split};
 use crate::evaluate;
 use crate::generate::Generator;
 use crate::metrics::{Metrics, Timing, Validation};
+use crate::plan::{Fit, Room};
 use crate::run_dir::{RunDir, RunPaths};
 use crate::trainer::IterationReport;
 use crate::{Error, Result, Trainer, resources};
 
 use log::Log;
 use resume::Start;
+pub(crate) use texts::rehearse as rehearse_texts;
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct RunOptions {
     pub device: DeviceKind,
     /// Worker threads; 0: one per core.
     pub threads: usize,
+    /// Bytes of the device's memory that may be used; all if absent.
+    pub memory: Option<u64>,
 }
 
 /// How a run ended.
@@ -92,8 +96,9 @@ pub fn train(
     options.config.check()?;
     let mut loader = open_loader(options, Split::Train)?;
     let validation = open_validation(options, observer)?;
-    // Before anything is written: a device that is not there is no reason to leave a run.
-    let device = ltm_engine::open(options.device, options.threads)?;
+    // Before anything is written: a device that is not there, or too small, is no reason to leave a run.
+    let device = ltm_engine::open_within(options.device, options.threads, options.memory)?;
+    Fit::of(&options.config, Room::of(device.as_ref()))?;
     let run_dir = resume::take(options)?;
     let paths = run_dir.paths().clone();
     checkpoint::recover(&paths.checkpoints())?;
@@ -103,7 +108,7 @@ pub fn train(
     if let Some(path) = &start.checkpoint {
         observer.event(Event::Resumed { iteration: start.iteration, checkpoint: path });
     }
-    resume::store_config(&options.config, &paths)?;
+    resume::store_config(&trainer.config, &paths)?;
     let log = Log::open(&paths, start.iteration)?;
     let run = Run {
         _dir: run_dir,

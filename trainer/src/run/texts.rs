@@ -6,12 +6,13 @@ use std::sync::atomic::AtomicBool;
 use ltm_engine::Device;
 use ltm_tools::tokenizer::Tokenizer;
 
-use crate::Result;
 use crate::config::Config;
 use crate::data::Loader;
 use crate::generate::{Generator, Latents, Request, Sampling};
 use crate::metrics::Sample;
 use crate::posterior::inference_settings;
+use crate::trainer::NEVER;
+use crate::{Result, Trainer};
 
 /// New tokens of a text at most.
 const LENGTH: usize = 200;
@@ -31,7 +32,7 @@ pub(super) fn draw(
     let tokenizer = Tokenizer::new(source.tokenizer().tokenizer)?;
     let (mut tokens, mut targets) = (Vec::new(), Vec::new());
     source.read_windows(&[0], &mut tokens, &mut targets)?;
-    tokens.truncate((config.seq_len() / 2).max(2));
+    tokens.truncate(prompt_length(config));
     let end = tokenizer.end_of_text() as i32;
     let posterior = Latents::Posterior(inference_settings(config, None));
     let requests = [("prior", vec![end], Latents::Prior), ("posterior", tokens, posterior)];
@@ -63,6 +64,30 @@ pub(super) fn draw(
         samples.push(Sample { iteration, kind: kind.to_owned(), prompt: shown, text });
     }
     Ok(samples)
+}
+
+/// What texts take on a device that keeps books of its memory: generators of the trainer's
+/// weights, run as [`draw`] runs them.
+pub(crate) fn rehearse(trainer: &mut Trainer) -> Result<()> {
+    let Trainer { device, config, parameters, .. } = trainer;
+    let mut generator = Generator::new(device.as_mut(), config, parameters)?;
+    let mut posterior = inference_settings(config, None);
+    // Every step takes what the first one does.
+    posterior.steps = 1;
+    let prompt = vec![0; prompt_length(config)];
+    let requests = [(&prompt[..1], Latents::Prior), (&prompt[..], Latents::Posterior(posterior))];
+    for (prompt, latents) in requests {
+        let sampling =
+            Sampling { temperature: TEMPERATURE, max_tokens: LENGTH, ..Sampling::default() };
+        let request = Request { prompt, latents, sampling, sample: 0, stop: &NEVER };
+        generator.generate(device.as_mut(), &request, &mut |_| {})?;
+    }
+    Ok(())
+}
+
+/// Tokens of a window that a text continues.
+fn prompt_length(config: &Config) -> usize {
+    (config.seq_len() / 2).max(2)
 }
 
 /// Bytes that are no UTF-8, as a young byte model writes them, become replacement characters.

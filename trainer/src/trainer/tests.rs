@@ -74,7 +74,8 @@ fn a_sampled_trajectory_is_unbiased() {
         let Trainer { device, workspace, config, .. } = &mut trainer;
         workspace.load(device.as_mut(), &tokens, &targets).unwrap();
         draw_start(device.as_mut(), workspace, &config.posterior, draw).unwrap();
-        let (_, nll, _) = trainer.accumulate(0.34, &trajectory, &NEVER).unwrap();
+        trainer.accumulate(0.34, &trajectory, &NEVER).unwrap();
+        let nll = trainer.trace().unwrap().nll[2].clone();
         (trajectory.steps().to_vec(), nll, gradients(&mut trainer))
     };
     let (steps, nll, both) = run("slow.trajectory_samples=2", 0);
@@ -90,5 +91,32 @@ fn a_sampled_trajectory_is_unbiased() {
     assert!(error < 1e-4, "the mean of the draws is off by {error}");
     for (a, b) in nll.iter().zip(&first.1) {
         assert!((a - b).abs() < 1e-3, "sampling changed the inferred posterior");
+    }
+}
+
+/// A weight that is not a number makes everything else one. The update is queued before anybody
+/// looks, so it has to do nothing by itself; moments and weights stay as they were.
+#[test]
+fn a_gradient_that_is_not_finite_is_not_applied() {
+    for device in [DeviceKind::Cpu, DeviceKind::Vm] {
+        let mut trainer = trainer(&[]);
+        trainer = Trainer::new(ltm_engine::open(device, 1).unwrap(), trainer.config).unwrap();
+        let Trainer { device, parameters, config, .. } = &mut trainer;
+        parameters.initialise(device.as_mut(), &config.model, 5).unwrap();
+        let (tokens, targets) = batch();
+        trainer.iterate(0, &tokens, &targets, &NEVER).unwrap();
+        let gain = trainer.parameters.layout.len() - 1;
+        trainer.parameters.set(trainer.device.as_mut(), gain..gain + 1, &[f32::NAN]).unwrap();
+        let state = |trainer: &mut Trainer| {
+            let training = trainer.parameters.training.as_ref().unwrap();
+            [&trainer.parameters.values, &training.first_moment, &training.second_moment].map(|b| {
+                let values: Vec<f32> = trainer.device.read(b).unwrap();
+                values.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+            })
+        };
+        let before = state(&mut trainer);
+        let error = trainer.iterate(1, &tokens, &targets, &NEVER).unwrap_err();
+        assert!(matches!(error, Error::Diverged { iteration: 1, .. }), "{error}");
+        assert!(state(&mut trainer) == before, "a step was taken all the same");
     }
 }

@@ -24,10 +24,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use ltm_ptx::Launch;
+use ltm_ptx::{EntryPoint, Launch};
 
 use super::{Driver, Gpu, Release};
-use crate::{Error, Result};
+use crate::{Error, MemoryInfo, Result};
 use api::{Api, Kernel};
 use cache::Cache;
 use context::Context;
@@ -153,10 +153,28 @@ impl<A: Api> Cuda<A> {
     }
 }
 
+/// Bytes that are left to the driver, for the code of the kernels and for rounding blocks up to
+/// its pages; of a small device, a part.
+fn kept_free(total: u64) -> u64 {
+    (128 << 20).min(total / 64)
+}
+
 impl<A: Api> Driver for Cuda<A> {
     fn name(&self) -> String {
         let GpuInfo { name, .. } = &self.context.gpu;
         format!("cuda ({name}, {})", self.context.gpu.architecture())
+    }
+
+    fn memory(&self) -> Option<MemoryInfo> {
+        let Context { api, gpu, .. } = &*self.context;
+        self.context.enter().ok()?;
+        let free = api.free_memory().ok()?;
+        Some(MemoryInfo { total: gpu.memory, free: free.saturating_sub(kept_free(gpu.memory)) })
+    }
+
+    fn prepare(&mut self, entry: &'static EntryPoint) -> Result<()> {
+        self.context.enter().map_err(|code| self.launches.failed("entering the context", code))?;
+        self.modules.function(&self.context.api, entry).map(|_| ())
     }
 
     fn alloc(&mut self, bytes: usize) -> Result<(u64, Release)> {

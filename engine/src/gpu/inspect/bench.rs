@@ -1,8 +1,9 @@
 //! Arguments for a measurement, counted as they are made.
 
-use super::unrun::Noting;
+use super::noting::Noting;
 use super::{Measured, SHAPE, Shape};
 use crate::gpu::Gpu;
+use crate::ops::AdamWStep;
 use crate::{Buffer, DType, Device, DeviceExt, Result, bf16};
 
 /// Runs operations and notes what they did.
@@ -75,6 +76,15 @@ impl<'a, D: Noting> Bench<'a, D> {
     pub fn updated_in_part(&mut self, len: usize, elements: usize) -> Result<Buffer> {
         self.minimum += (2 * elements * DType::F32.size()) as u64;
         self.made(DType::F32, len, 0)
+    }
+
+    /// The constants of a step of AdamW.
+    pub fn constants(&mut self) -> Result<Buffer> {
+        let (lr, beta1, beta2, eps, weight_decay, number) = (1e-3, 0.9, 0.95, 1e-8, 0.1, 1);
+        let step = AdamWStep { lr, beta1, beta2, eps, weight_decay, number };
+        let buffer = self.gpu.alloc_from(&step.constants()?)?;
+        self.count(&buffer, 1);
+        Ok(buffer)
     }
 
     /// An i32 input.

@@ -1,7 +1,7 @@
 //! Matrix products.
 
 use super::bench::Bench;
-use super::unrun::Noting;
+use super::noting::Noting;
 use crate::ops::*;
 use crate::{DType, Result};
 

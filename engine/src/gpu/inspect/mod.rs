@@ -4,19 +4,19 @@ mod attention;
 mod bench;
 mod linear;
 mod load;
+mod noting;
 mod rows;
 mod small;
 #[cfg(test)]
 mod tests;
-mod unrun;
 mod usage;
 
 use ltm_ptx::EntryPoint;
 
-use super::{Gpu, LaunchRecord};
+use super::{Gpu, LaunchRecord, Ledger};
 use crate::{DType, Result};
 use bench::Bench;
-use unrun::{Noting, Unrun};
+use noting::Noting;
 
 pub use load::{Loaded, load_cuda, load_virtual};
 pub use usage::{Usage, usage};
@@ -111,7 +111,7 @@ pub struct LaunchShape {
 /// # Errors
 /// The first operation that refuses its arguments.
 pub fn launches() -> Result<Vec<LaunchShape>> {
-    let all = call_all(&mut Gpu::new(Unrun::default()))?;
+    let all = call_all(&mut Gpu::new(Ledger::noting()))?;
     let shape = |launch: LaunchRecord| {
         let LaunchRecord { entry, grid, block, shared_bytes, .. } = launch;
         LaunchShape { entry, grid, block, shared_bytes }

@@ -1,7 +1,7 @@
 //! Operations that go row by row or number by number.
 
 use super::bench::Bench;
-use super::unrun::Noting;
+use super::noting::Noting;
 use crate::ops::*;
 use crate::{DType, Result};
 

@@ -1,13 +1,10 @@
 //! The posterior, the optimiser, random numbers and sampling.
 
 use super::bench::Bench;
-use super::unrun::Noting;
+use super::noting::Noting;
 use crate::ops::*;
 use crate::philox::Stream;
 use crate::{DType, Result};
-
-const STEP: AdamWStep =
-    AdamWStep { lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, number: 1 };
 
 pub fn measure<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     gaussian(b)?;
@@ -57,6 +54,7 @@ fn update<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
     let (mu, logvar) = (b.updated(n)?, b.updated(n)?);
     let (mu_moments, logvar_moments) = (b.updated(2 * n)?, b.updated(2 * n)?);
     let (kl, z) = (b.result(DType::F64, shape.samples)?, b.output(n)?);
+    let (schedule, step) = (b.constants()?, b.indices(&vec![0; shape.samples])?);
     b.run("gaussian_update", |gpu| {
         gpu.gaussian_update(&GaussianUpdate {
             d_z: &d_z,
@@ -68,8 +66,29 @@ fn update<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
             logvar_moments: &logvar_moments,
             kl: &kl,
             z: &z,
-            step: STEP,
+            schedule: &schedule,
+            step: &step,
+            steps: 1,
             shape,
+        })
+    })
+}
+
+fn trace<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
+    let (samples, seq) = (b.shape().batch, b.shape().seq);
+    let token_nll = b.floats(samples * seq)?;
+    let kl = b.result(DType::F64, samples)?;
+    let step = b.indices(&vec![0; samples])?;
+    let trace = b.result(DType::F64, 2 * samples)?;
+    b.run("trace", |gpu| {
+        gpu.trace(&Trace {
+            token_nll: &token_nll,
+            kl: &kl,
+            step: &step,
+            trace: &trace,
+            samples,
+            seq,
+            rows: 1,
         })
     })
 }
@@ -83,6 +102,7 @@ fn adamw<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
         DType::BF16 => Some(b.output(n)?),
         _ => None,
     };
+    let step = b.constants()?;
     b.run("adamw", |gpu| {
         gpu.adamw(&AdamW {
             params: &params,
@@ -92,7 +112,7 @@ fn adamw<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
             copy: copy.as_ref(),
             clip: None,
             segments: &[AdamWSegment { offset: 0, len: n, decay: true }],
-            step: STEP,
+            step: &step,
         })
     })
 }
@@ -143,6 +163,7 @@ fn once<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
             std: 1.0,
         })
     })?;
+    trace(b)?;
     let gradients = b.floats(3 * b.shape().dim() * b.shape().ffn)?;
     let out = b.result(DType::F64, 2)?;
     b.run("global_norm", |gpu| {

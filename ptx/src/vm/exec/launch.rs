@@ -168,7 +168,11 @@ pub(in crate::vm) fn launch(
     let threads = request.threads.min(usize::try_from(blocks).unwrap_or(usize::MAX)).max(1);
     let view = begin(if threads == 1 { Run::Serial } else { Run::Parallel })?;
     let fault = match run_blocks(&view, shape, blocks, threads) {
-        Ok(counters) => return Ok(counters),
+        Ok(mut counters) => {
+            let (read, written) = view.distinct_sectors();
+            (counters.distinct_read_sectors, counters.distinct_written_sectors) = (read, written);
+            return Ok(counters);
+        }
         Err(fault) => fault,
     };
     // Once more from the start, in order, keeping who did what: the report does not depend on

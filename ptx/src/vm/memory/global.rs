@@ -18,6 +18,20 @@ const GUARD: u64 = 1 << 16;
 /// Freed allocations that a report can still name.
 const FREED: usize = 256;
 
+/// Blocks are handed out in multiples of this.
+pub const GRANULE: u64 = 256;
+
+/// What is allocated, counted in whole granules of 256 bytes; variables of modules left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// Bytes in use.
+    pub used: u64,
+    /// The most that were in use at once.
+    pub peak: u64,
+    /// Allocations so far, those given back included.
+    pub allocations: u64,
+}
+
 /// What a launch sees: the allocations in ascending order, and the ranges freed last.
 #[derive(Default)]
 pub(super) struct Snapshot {
@@ -25,11 +39,21 @@ pub(super) struct Snapshot {
     pub freed: Vec<Range<u64>>,
 }
 
+/// An allocation that takes memory of the host once something touches it.
+struct Entry {
+    bytes: u64,
+    /// What of it counts as used.
+    charged: u64,
+    /// Whether it begins as zeros, and not as undefined bytes.
+    zeroed: bool,
+    backing: Option<Arc<Allocation>>,
+}
+
 struct Table {
-    allocations: BTreeMap<u64, Arc<Allocation>>,
+    allocations: BTreeMap<u64, Entry>,
     freed: Vec<Range<u64>>,
     next: u64,
-    used: u64,
+    usage: MemoryUse,
     launches: u64,
     /// Of the allocations as they are, once a launch asked for it.
     snapshot: Option<Arc<Snapshot>>,
@@ -51,7 +75,7 @@ impl GlobalMemory {
             allocations: BTreeMap::new(),
             freed: Vec::new(),
             next: FIRST,
-            used: 0,
+            usage: MemoryUse::default(),
             launches: 0,
             snapshot: None,
         };
@@ -59,23 +83,50 @@ impl GlobalMemory {
     }
 
     /// A new allocation; nothing in it is initialised. Aligned to 256 bytes; of no bytes, it is
-    /// an address that nothing can access.
+    /// an address that nothing can access. It takes memory of the host when something touches it,
+    /// or at the next launch.
     ///
     /// # Errors
     /// [`MemoryError::Budget`].
     pub fn alloc(&self, bytes: u64) -> Result<u64, MemoryError> {
+        self.place(bytes, false, true)
+    }
+
+    /// As [`GlobalMemory::alloc`], but every byte is zero.
+    ///
+    /// # Errors
+    /// [`MemoryError::Budget`].
+    pub fn alloc_zeroed(&self, bytes: u64) -> Result<u64, MemoryError> {
+        self.place(bytes, true, true)
+    }
+
+    /// Zeros for a variable of a module, which belongs to its code: it does not count as used.
+    ///
+    /// # Errors
+    /// [`MemoryError::Budget`].
+    pub fn alloc_variable(&self, bytes: u64) -> Result<u64, MemoryError> {
+        self.place(bytes, true, false)
+    }
+
+    fn place(&self, bytes: u64, zeroed: bool, counts: bool) -> Result<u64, MemoryError> {
         let mut table = self.table();
-        let over = MemoryError::Budget { asked: bytes, used: table.used, budget: self.budget };
-        let used = table.used.checked_add(bytes).filter(|&u| u <= self.budget).ok_or(over)?;
+        let used = table.usage.used;
+        let over = MemoryError::Budget { asked: bytes, used, budget: self.budget };
+        let charged = bytes.checked_next_multiple_of(GRANULE).ok_or(over)?;
+        let charged = if counts { charged } else { 0 };
+        let used = used.checked_add(charged).filter(|&u| u <= self.budget).ok_or(over)?;
         let base = table.next;
         let next = bytes
             .max(GUARD)
-            .checked_next_multiple_of(256)
+            .checked_next_multiple_of(GRANULE)
             .and_then(|gap| gap.checked_mul(2))
             .and_then(|step| base.checked_add(step))
             .ok_or(over)?;
-        (table.next, table.used) = (next, used);
-        table.allocations.insert(base, Arc::new(Allocation::new(base, bytes)));
+        table.next = next;
+        table.usage.used = used;
+        table.usage.peak = table.usage.peak.max(used);
+        table.usage.allocations += u64::from(counts);
+        table.allocations.insert(base, Entry { bytes, charged, zeroed, backing: None });
         table.snapshot = None;
         Ok(base)
     }
@@ -88,11 +139,11 @@ impl GlobalMemory {
         let mut table = self.table();
         let gone =
             table.allocations.remove(&address).ok_or(MemoryError::NotAllocated { address })?;
-        table.used -= gone.bytes;
+        table.usage.used -= gone.charged;
         if table.freed.len() == FREED {
             table.freed.remove(0);
         }
-        table.freed.push(gone.base..gone.base + gone.bytes);
+        table.freed.push(address..address + gone.bytes);
         table.snapshot = None;
         Ok(())
     }
@@ -156,7 +207,7 @@ impl GlobalMemory {
     /// # Errors
     /// [`MemoryError::OutOfBounds`].
     pub fn copy(&self, to: u64, from: u64, bytes: u64) -> Result<(), MemoryError> {
-        let table = self.table();
+        let mut table = self.table();
         let (target, into) = table.find(to, bytes)?;
         let (source, range) = table.find(from, bytes)?;
         drop(table);
@@ -184,9 +235,9 @@ impl GlobalMemory {
         Ok(allocation.all_written(range))
     }
 
-    /// Bytes in use.
-    pub fn used(&self) -> u64 {
-        self.table().used
+    /// What is allocated.
+    pub fn usage(&self) -> MemoryUse {
+        self.table().usage
     }
 
     /// Begins a launch of `blocks` blocks: the allocations as they are now.
@@ -202,7 +253,7 @@ impl GlobalMemory {
         let Table { allocations, freed, snapshot, launches, .. } = &mut *table;
         let snapshot = snapshot.get_or_insert_with(|| {
             Arc::new(Snapshot {
-                allocations: allocations.values().cloned().collect(),
+                allocations: allocations.iter_mut().map(|(&at, e)| e.backing(at)).collect(),
                 freed: freed.clone(),
             })
         });
@@ -218,15 +269,30 @@ impl GlobalMemory {
 impl Table {
     /// The allocation that holds a range, and the range in it.
     fn find(
-        &self,
+        &mut self,
         address: u64,
         bytes: u64,
     ) -> Result<(Arc<Allocation>, Range<usize>), MemoryError> {
         let outside = MemoryError::OutOfBounds { address, bytes };
-        let (base, allocation) = self.allocations.range(..=address).next_back().ok_or(outside)?;
+        let (&base, entry) = self.allocations.range_mut(..=address).next_back().ok_or(outside)?;
         let first = address - base;
-        let end = first.checked_add(bytes).filter(|&e| e <= allocation.bytes).ok_or(outside)?;
-        Ok((Arc::clone(allocation), first as usize..end as usize))
+        let end = first.checked_add(bytes).filter(|&e| e <= entry.bytes).ok_or(outside)?;
+        Ok((entry.backing(base), first as usize..end as usize))
+    }
+}
+
+impl Entry {
+    /// Its bytes on the host.
+    fn backing(&mut self, base: u64) -> Arc<Allocation> {
+        let (bytes, zeroed) = (self.bytes, self.zeroed);
+        let backing = self.backing.get_or_insert_with(|| {
+            let allocation = Allocation::new(base, bytes);
+            if zeroed {
+                allocation.mark(0..bytes as usize, true);
+            }
+            Arc::new(allocation)
+        });
+        Arc::clone(backing)
     }
 }
 

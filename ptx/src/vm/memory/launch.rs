@@ -1,5 +1,6 @@
 //! Global memory as one launch sees it.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,6 +69,30 @@ impl LaunchMemory {
         for saved in self.saved.into_inner().unwrap_or_else(PoisonError::into_inner) {
             saved.allocation.restore(saved.chunk, &saved.contents);
         }
+    }
+
+    /// Sectors of 32 bytes that were read and that were written since the launch began, each
+    /// counted once; an atomic does both.
+    pub fn distinct_sectors(&self) -> (u64, u64) {
+        let splits = self.splits.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut read, mut written) = (0, 0);
+        for allocation in &self.snapshot.allocations {
+            let touched = |state: &AtomicU64| state.load(Acquire) >> 1 == self.number;
+            for (chunk, _) in allocation.chunks.iter().enumerate().filter(|(_, s)| touched(s)) {
+                for sector in chunk * CHUNK / 32..(chunk + 1) * CHUNK / 32 {
+                    let (mut reads, mut writes) = (false, false);
+                    for group in [2 * sector, 2 * sector + 1] {
+                        let seen = allocation.owners.accessed(group).unwrap_or_else(|| {
+                            splits.accessed(allocation.base + 16 * group as u64)
+                        });
+                        (reads, writes) = (reads | seen.0, writes | seen.1);
+                    }
+                    read += u64::from(reads);
+                    written += u64::from(writes);
+                }
+            }
+        }
+        (read, written)
     }
 
     /// Before the first access to a chunk in this launch: forgets who accessed it in an earlier

@@ -31,7 +31,7 @@ mod tests;
 
 pub use atomic::{Atomic, AtomicOp, AtomicType};
 pub use error::MemoryError;
-pub use global::GlobalMemory;
+pub use global::{GRANULE, GlobalMemory, MemoryUse};
 pub use launch::{LaunchMemory, Run};
 pub use shared::SharedMemory;
 pub use view::GlobalView;

@@ -180,6 +180,16 @@ impl Owners {
         }
     }
 
+    /// Whether a group was read, and whether it was written; `None` where the table of split ones
+    /// has to say. Not beyond the last group.
+    pub fn accessed(&self, group: usize) -> Option<(bool, bool)> {
+        let stamp = |stamps: &[AtomicU64]| stamps.get(group).map_or(0, |s| s.load(Relaxed));
+        match (stamp(&self.readers), stamp(&self.writers)) {
+            (read, written) if (read | written) & SPLIT != 0 => None,
+            (read, written) => Some((read != 0, written != 0)),
+        }
+    }
+
     /// Marks a group split and gives its stamps of writers and readers until now; `None` where
     /// it was split already. Under the lock of the table.
     pub fn split(&self, group: usize) -> Option<(Stamp, Stamp)> {

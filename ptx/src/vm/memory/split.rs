@@ -50,6 +50,15 @@ impl Splits {
         self.groups.insert(group, Box::new(bytes));
     }
 
+    /// Whether a group was read, and whether it was written.
+    pub fn accessed(&self, group: u64) -> (bool, bool) {
+        let Some(bytes) = self.groups.get(&group) else { return (false, false) };
+        (
+            bytes.iter().any(|byte| byte.reader != 0 || byte.atomic),
+            bytes.iter().any(|byte| byte.writer != 0),
+        )
+    }
+
     /// Notes an access to a group that is in, and says what it collides with.
     pub fn access(&mut self, group: u64, block: u64, mask: u16, access: Access) -> Option<Clash> {
         let me = block + 1;

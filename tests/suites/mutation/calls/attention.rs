@@ -37,6 +37,7 @@ pub fn latent() -> Calls {
         (shape(1, 32, 16, 16, Some(7)), Queries::Added),
         (shape(2, 35, 12, 17, Some(3)), Queries::Added),
         (shape(1, 66, 10, 33, None), Queries::Overwritten),
+        (shape(1, 130, 12, 5, Some(2)), Queries::Added),
         (shape(1, 20, 6, 5, None), Queries::Added),
         (shape(1, 20, 4, 5, None), Queries::Overwritten),
         (shape(1, 257, 4, 3, Some(5)), Queries::Skipped),

@@ -16,7 +16,7 @@ type Calls = Result<Vec<Recording>, String>;
 type Operation = (&'static str, fn() -> Calls);
 
 /// The operations to mutate.
-pub const OPERATIONS: [Operation; 12] = [
+pub const OPERATIONS: [Operation; 13] = [
     ("adamw", numbers::adamw),
     ("add", numbers::add),
     ("embedding", rows::embedding),
@@ -28,6 +28,7 @@ pub const OPERATIONS: [Operation; 12] = [
     ("rms_norm", rows::rms_norm),
     ("sample", rows::sample),
     ("swiglu", rows::swiglu),
+    ("trace", numbers::trace),
     ("window_attention", attention::window),
 ];
 

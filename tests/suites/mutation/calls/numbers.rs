@@ -2,10 +2,10 @@
 
 use ltm_engine::ops::GaussianShape;
 use ltm_ptx::launch::{Arg, adamw as kernels};
-use ltm_tests::cases::{adamw, add, gaussian, gaussian_update, normal};
+use ltm_tests::cases::{adamw, add, gaussian, gaussian_update, normal, trace};
 use ltm_tests::mutation::Recording;
 use ltm_tests::numbers::{normals, widen};
-use ltm_tests::{Case, Data, Layout};
+use ltm_tests::{Case, Data, Format, Layout};
 
 use super::{Calls, LAYOUTS, record, record_each_shifted};
 use crate::changed::Changed;
@@ -21,6 +21,7 @@ pub fn adamw() -> Calls {
     ])?;
     recordings.extend(record(
         &[
+            &step(&[700, 1000], None),
             &step(&[1024], Some(0.5)),
             &step(&[1023], None),
             &step(&[1, 2, 1021, 5, 1, 1, 1030], None),
@@ -36,6 +37,9 @@ pub fn adamw() -> Calls {
             &step(&[512], None),
             &step(&[768], None),
             &step(&[1, 1023, 1, 1], Some(2.0)),
+            &adamw::Norm { len: 1001, limit: 1.0 },
+            &adamw::Norm { len: 1002, limit: 1.0 },
+            &adamw::Norm { len: 1003, limit: 1.0 },
             &adamw::Norm { len: 16_384, limit: 0.0 },
             &adamw::Norm { len: 16_385, limit: 1e9 },
             &adamw::Norm { len: 40_002, limit: 1e9 },
@@ -119,4 +123,18 @@ pub fn gaussian() -> Calls {
 pub fn normal() -> Calls {
     let noise = |samples, per_sample| normal::Noise { samples, per_sample, ..normal::PLAIN };
     record(&[&noise(3, 6), &noise(2, 67), &noise(1, 1040), &noise(1, 1024), &noise(2, 1)], &LAYOUTS)
+}
+
+pub fn trace() -> Calls {
+    let record = |samples, seq, rows| trace::Record { samples, seq, rows };
+    let mut recordings = record_each_shifted(&[&record(3, 37, 4), &record(2, 1030, 3)])?;
+    let exact = [record(1, 8, 1), record(1, 256, 2), record(1, 1024, 1), record(2, 2048, 2)];
+    let exact = exact.each_ref().map(|case| case as &dyn Case);
+    recordings.extend(super::record(&exact, &LAYOUTS)?);
+    for (at, step) in [(0, 4.0), (2, -1.0)] {
+        let case = record(3, 37, 4);
+        let case = Changed { case: &case, argument: "step", elements: &[(at, step)] };
+        recordings.push(Recording::refused(&case, Format::F32)?);
+    }
+    Ok(recordings)
 }

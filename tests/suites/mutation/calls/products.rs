@@ -7,7 +7,7 @@ use ltm_tests::mutation::Recording;
 use ltm_tests::numbers::normals;
 use ltm_tests::{Case, Data, Layout};
 
-use super::{Calls, LAYOUTS, record, record_each_shifted};
+use super::{BOTH, Calls, LAYOUTS, record, record_each_shifted};
 use crate::changed::Changed;
 
 pub fn linear() -> Calls {
@@ -81,8 +81,11 @@ pub fn linear() -> Calls {
         let sweep = record(&cases, &[Layout::WHOLE])?.into_iter();
         recordings.extend(sweep.map(Recording::of_comparisons));
     }
-    // Whole tiles in the third stage of the ring.
-    recordings.extend(record(&[&BackwardWeight { shape: shape(104, 64, 64) }], &[Layout::WHOLE])?);
+    // Whole tiles in the third stage of the ring; a second tile of one row.
+    for rows in [33, 104] {
+        let case = BackwardWeight { shape: shape(rows, 64, 64) };
+        recordings.extend(record(&[&case], &[Layout::WHOLE])?);
+    }
     for inner in (1..=99).step_by(2) {
         let cases: [&dyn Case; 3] = [
             &Forward { shape: shape(35, inner, 33), residual: false },
@@ -92,10 +95,10 @@ pub fn linear() -> Calls {
         let sweep = record(&cases, &[Layout::WHOLE])?.into_iter();
         recordings.extend(sweep.map(Recording::of_comparisons));
     }
-    for rows in 1..=8 {
+    for (rows, residual) in (1..=8).flat_map(|rows| [(rows, false), (rows, true)]) {
         let cases: [&dyn Case; 2] = [
-            &Forward { shape: shape(rows, 130, 7), residual: true },
-            &Forward { shape: shape(rows, 256 + 8 * rows, 9), residual: rows % 2 == 0 },
+            &Forward { shape: shape(rows, 130, 7), residual },
+            &Forward { shape: shape(rows, 256 + 8 * rows, 9), residual },
         ];
         recordings.extend(record(&cases, &LAYOUTS)?);
     }
@@ -147,7 +150,10 @@ pub fn loss() -> Calls {
         };
         let first: Vec<(usize, f64)> = (0..12).map(|row| (row, 0.0)).collect();
         let first = Changed { case: &loss(12, 24, 9), argument: "targets", elements: &first };
-        recordings.extend(record(&[&beyond, &first], &[Layout::WHOLE])?);
+        recordings.extend(record(&[&first], &[Layout::WHOLE])?);
+        for format in BOTH {
+            recordings.push(Recording::refused(&beyond, format)?);
+        }
     }
     // Every place of the last row and the last column in the parts of a tile that a thread or a
     // warp stores, as pairs or fours and one by one.
@@ -216,6 +222,8 @@ fn combine(entry: &'static EntryPoint, cuts: usize, peak: usize) -> Result<Recor
         Data::F32(vec![f32::NAN; rows]),
         Data::F32(vec![f32::NAN; rows]),
         output(rows * width),
+        // Where a target beyond the vocabulary is reported: none yet.
+        Data::F64(vec![0.0]),
     ];
     let arguments = |at: &[u64]| {
         let mut arguments: Vec<Arg> = at.iter().map(|&at| Arg::Pointer(at)).collect();

@@ -26,6 +26,7 @@ impl Case<'_, '_> {
             let gradients = self.input(&format!("grad{}", index + 1))?;
             let number = index as u64 + 1;
             let step = AdamWStep { lr: *lr, beta1, beta2, eps, weight_decay, number };
+            let step = self.device.alloc_from(&step.constants()?)?;
             self.device.adamw(&AdamW {
                 params: &params,
                 gradients: &gradients,
@@ -34,7 +35,7 @@ impl Case<'_, '_> {
                 copy: None,
                 clip: None,
                 segments: &segments,
-                step,
+                step: &step,
             })?;
             self.compare(&format!("out.x{number}"), &params)?;
         }

@@ -176,3 +176,34 @@ fn blocks_are_used_again_and_everything_is_given_back() {
     assert_eq!(double.script().blocks.len(), 0);
     assert_eq!(double.script().alive, [0 as Handle; 0]);
 }
+
+#[test]
+fn free_memory_leaves_room_for_the_driver() {
+    let double = Double::new();
+    let mut gpu = on(&double).unwrap();
+    let before = gpu.memory().unwrap();
+    assert_eq!((before.total, before.free), (1 << 30, (1 << 30) - (1 << 24)));
+    let held = gpu.alloc(DType::F32, 1 << 20).unwrap();
+    assert_eq!(gpu.memory().unwrap().free, before.free - (4 << 20));
+    drop(held);
+    let limited = on(&double).unwrap().within(Some(1 << 20));
+    assert_eq!(limited.memory().unwrap().free, 1 << 20);
+}
+
+/// What was rehearsed neither allocates nor loads when it runs, and a rehearsal launches nothing.
+#[test]
+fn a_rehearsal_leaves_nothing_to_be_made_later() {
+    let double = Double::new();
+    let mut gpu = on(&double).unwrap();
+    assert!(gpu.rehearse(true));
+    loss(&mut gpu);
+    assert_eq!(double.count("launch"), 0);
+    assert!(gpu.rehearse(false));
+    let kept = gpu.kept();
+    assert!(kept.scratch.iter().sum::<usize>() > 0);
+    let loads = double.count("function");
+    assert!(loads > 0);
+    assert!(loss(&mut gpu).iter().any(|x| *x != 0.0));
+    assert!(double.count("launch") > 0);
+    assert_eq!((gpu.kept(), double.count("function")), (kept, loads));
+}

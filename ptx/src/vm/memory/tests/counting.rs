@@ -1,4 +1,4 @@
-use super::super::{GlobalMemory, Run, SharedMemory};
+use super::super::{GlobalMemory, GlobalView, Run, SharedMemory};
 use super::{ALL, ZEROS, row, row64, site, values};
 use crate::vm::access::Lanes;
 use crate::vm::counters::Counters;
@@ -29,6 +29,39 @@ fn sectors_of_a_warp_are_counted_once_each() {
     assert_eq!(sectors(ALL, |lane| 4 * (31 - lane), 4), (128, 4));
     assert_eq!(sectors(0b101, |lane| 2 * lane, 2), (4, 1));
     assert_eq!(sectors(0, |lane| lane, 2), (0, 0));
+}
+
+/// Reads and writes of two blocks, repeated; the second launch forgets the first.
+#[test]
+fn sectors_of_a_launch_are_counted_once_each() {
+    let memory = GlobalMemory::new(1 << 20);
+    let base = memory.alloc_zeroed(1 << 16).unwrap();
+    let once = |accesses: &dyn Fn(&mut GlobalView<'_>, &mut Counters)| {
+        let launch = memory.launch(2, Run::Serial).unwrap();
+        accesses(&mut launch.view(), &mut Counters::default());
+        launch.distinct_sectors()
+    };
+    let load = |view: &mut GlobalView<'_>, c: &mut Counters, block, at: u64| {
+        view.load(site(block, 0, 0), ALL, &row64(base + at, 4), 4, &mut ZEROS.clone(), c).unwrap();
+    };
+    let store = |view: &mut GlobalView<'_>, c: &mut Counters, block, mask, at: u64| {
+        view.store(site(block, 0, 0), mask, &row64(base + at, 4), 4, &values(), c).unwrap();
+    };
+    let read_by_both = once(&|view, c| {
+        for block in [0, 1, 0] {
+            load(view, c, block, 0);
+        }
+        load(view, c, 0, 8000);
+    });
+    assert_eq!(read_by_both, (8, 0));
+    // Of the last 16 bytes that are written each block writes a half.
+    let updated = once(&|view, c| {
+        load(view, c, 0, 4096);
+        store(view, c, 0, ALL >> 2, 4096 + 80);
+        store(view, c, 1, 0b11, 4096 + 80 + 120);
+    });
+    assert_eq!(updated, (4, 5));
+    assert_eq!(once(&|_, _| {}), (0, 0));
 }
 
 fn conflicts(mask: u32, at: Lanes<u32>, bytes: u32) -> u64 {

@@ -1,4 +1,4 @@
-use super::super::{Atomic, AtomicOp, AtomicType, GlobalMemory, MemoryError, Run};
+use super::super::{Atomic, AtomicOp, AtomicType, GlobalMemory, MemoryError, MemoryUse, Run};
 use super::{ALL, ZEROS, row64, site, values};
 use crate::vm::access::{Lanes, Wide};
 use crate::vm::counters::Counters;
@@ -67,9 +67,10 @@ fn a_copy_takes_along_what_is_not_initialised() {
 
 #[test]
 fn the_host_is_refused_what_is_not_its_own() {
-    let memory = GlobalMemory::new(1000);
+    let memory = GlobalMemory::new(1024);
     let base = memory.alloc(600).unwrap();
-    assert_eq!(memory.alloc(401), Err(MemoryError::Budget { asked: 401, used: 600, budget: 1000 }));
+    // 600 bytes take three granules of 256, which leaves one.
+    assert_eq!(memory.alloc(257), Err(MemoryError::Budget { asked: 257, used: 768, budget: 1024 }));
     assert!(memory.alloc(u64::MAX).is_err());
     assert!(memory.write(base + 599, &[0; 2]).is_err());
     assert!(memory.read(base - 1, &mut [0]).is_err());
@@ -77,8 +78,9 @@ fn the_host_is_refused_what_is_not_its_own() {
     assert!(memory.free(base + 1).is_err());
     memory.free(base).unwrap();
     assert_eq!(memory.free(base), Err(MemoryError::NotAllocated { address: base }));
-    assert_eq!(memory.used(), 0);
+    assert_eq!(memory.usage(), MemoryUse { used: 0, peak: 768, allocations: 1 });
     assert!(memory.alloc(1000).unwrap() > base);
+    assert_eq!(memory.usage(), MemoryUse { used: 1024, peak: 1024, allocations: 2 });
     assert!(memory.launch(1 << 28, Run::Serial).is_err());
 }
 
@@ -197,4 +199,30 @@ fn operations_of_atomics() {
     assert_eq!((apply(Decrement, U32, 0, 4), apply(Decrement, U32, 3, 4)), (4, 2));
     assert_eq!(apply(Exchange, U64, 1, 2), 2);
     assert_eq!((apply(And, U32, 6, 3), apply(Or, U32, 6, 3), apply(Xor, U32, 6, 3)), (2, 7, 5));
+}
+
+/// More than any machine of today has: nothing of it is there before something touches it.
+#[test]
+fn what_nothing_touches_takes_no_memory() {
+    let memory = GlobalMemory::new(1 << 50);
+    let untouched = [memory.alloc(1 << 46).unwrap(), memory.alloc_zeroed(1 << 46).unwrap()];
+    assert_eq!(memory.usage().used, 1 << 47);
+    for block in untouched {
+        memory.free(block).unwrap();
+    }
+    assert_eq!(memory.usage(), MemoryUse { used: 0, peak: 1 << 47, allocations: 2 });
+}
+
+#[test]
+fn zeroed_memory_is_zero_and_known() {
+    let memory = GlobalMemory::new(1 << 20);
+    let (zeroed, undefined) = (memory.alloc_zeroed(70).unwrap(), memory.alloc(70).unwrap());
+    let mut bytes = [1; 70];
+    memory.read(zeroed, &mut bytes).unwrap();
+    assert_eq!(bytes, [0; 70]);
+    assert!(memory.initialised(zeroed, 70).unwrap());
+    assert!(!memory.initialised(undefined, 1).unwrap());
+    let out = load(&memory, 1, &row64(zeroed, 4), 4).unwrap();
+    assert_eq!(out[0], [0; 4]);
+    assert!(load(&memory, 1, &row64(undefined, 4), 4).is_err());
 }

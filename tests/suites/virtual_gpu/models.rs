@@ -1,6 +1,5 @@
-//! Whole models on the virtual GPU: every kernel in its place, under all checks.
-
-use std::path::Path;
+//! Models of random numbers: every kernel in its place, under all checks; on the virtual GPU, or on
+//! the GPU that `LTM_TEST_DEVICE` names.
 
 use ltm::Trainer;
 use ltm::config::{Config, Dtype};
@@ -8,6 +7,7 @@ use ltm::parity;
 use ltm::trainer::NEVER;
 use ltm_engine::philox::Stream;
 use ltm_engine::{DeviceExt, DeviceKind, bf16};
+use ltm_tests::gpu_kind;
 
 /// The shape of the `micro` fixture.
 fn micro() -> Config {
@@ -50,8 +50,8 @@ fn train(kind: DeviceKind, dtype: Dtype) -> (Vec<f64>, Trainer) {
 
 #[test]
 fn a_whole_model_agrees() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/micro.safetensors");
-    let report = parity::run(&path, DeviceKind::Vm, 0, Dtype::F32).unwrap();
+    let path = ltm_tests::file("golden/micro.safetensors");
+    let report = parity::run(&path, gpu_kind(), 0, Dtype::F32).unwrap();
     let off: Vec<_> = report.checks.iter().filter(|check| !check.passed).collect();
     assert!(off.is_empty(), "{off:#?}");
     assert_eq!(report.uncovered, [""; 0]);
@@ -62,7 +62,7 @@ fn a_whole_model_agrees() {
 fn bf16_trains_as_f32_does() {
     let (reference, _) = train(DeviceKind::Cpu, Dtype::F32);
     assert!(reference[4] < 0.9 * reference[0], "nothing is learned: {reference:?}");
-    let (losses, mut trainer) = train(DeviceKind::Vm, Dtype::Bf16);
+    let (losses, mut trainer) = train(gpu_kind(), Dtype::Bf16);
     for (loss, expected) in losses.iter().zip(&reference) {
         assert!((loss / expected - 1.0).abs() < 0.02, "{losses:?}, in f32 {reference:?}");
     }
