@@ -66,7 +66,8 @@ impl Recording {
     /// A call that is not turned down.
     pub fn refused(case: &dyn Case, format: Format) -> std::result::Result<Self, String> {
         let name = format!("{case} in {format}, refused");
-        let (recorder, events) = Recorder::new();
+        let (mut recorder, events) = Recorder::new();
+        recorder.looks = true;
         let mut gpu = Gpu::new(recorder);
         match run(case, &case.args(format), &mut gpu, Layout::WHOLE) {
             Err(_) => Ok(Self::of(name, gpu.driver(), &events)),
@@ -164,13 +165,15 @@ struct Recorder {
     gpu: Arc<VirtualGpu>,
     events: Log,
     instructions: u64,
+    /// Arguments are downloaded before they are given back.
+    looks: bool,
 }
 
 impl Recorder {
     fn new() -> (Self, Log) {
         let events = Log::default();
         let gpu = Arc::new(VirtualGpu::new(Config { threads: 1, ..Config::default() }));
-        (Self { gpu, events: Arc::clone(&events), instructions: 0 }, events)
+        (Self { gpu, events: Arc::clone(&events), instructions: 0, looks: false }, events)
     }
 
     fn note(&self, event: Event) {
@@ -192,7 +195,14 @@ impl Driver for Recorder {
         let address = self.gpu.alloc(bytes).map_err(|e| failed("alloc", e))?;
         self.note(Event::Alloc { bytes, address });
         let (gpu, events) = (Arc::clone(&self.gpu), Arc::clone(&self.events));
+        let (from, looks) = (address, self.looks);
         let release = move |address: usize, _: usize| {
+            // What the host put there it looks at in the end, whole, as a refused call leaves it.
+            let put = |event: &Event| matches!(event, Event::Upload { to, .. } if *to == from);
+            let mut content = vec![0; bytes];
+            if looks && lock(&events).iter().any(put) && gpu.read(from, &mut content).is_ok() {
+                lock(&events).push(Event::Download { from, bytes: content });
+            }
             // Called once per block, by the last handle on it: there is nobody left to tell.
             let _ = gpu.free(address as u64);
             lock(&events).push(Event::Free { address: address as u64 });

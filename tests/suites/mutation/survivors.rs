@@ -1,16 +1,18 @@
 //! The list of the mutants that no call shows.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use ltm_tests::mutation::{Outcome, Verdict};
 
 const LIST: &str = include_str!("survivors.md");
 
-/// Survivors of one kind and source line in a kernel, as the list names them: a text that does not
-/// change when the compiler numbers registers or lines of PTX anew. And how many there are.
+/// Survivors of one kind and source line in a kernel, as the list names them: by the text of the
+/// line, so that nothing changes where lines or registers are only numbered anew. And how many
+/// there are.
 pub type Survivors = BTreeMap<String, usize>;
 
-/// The list: sections with a reason each, then `` - `kernel kind source`: count ``.
+/// The list: sections with a reason each, then `` - `kernel kind file: line`: count ``.
 ///
 /// # Errors
 /// Sections without a reason, and lines of another form.
@@ -48,8 +50,15 @@ pub fn found(verdicts: &[Verdict]) -> Survivors {
 fn name(verdict: &Verdict) -> String {
     let Verdict { kernel, mutant, .. } = verdict;
     let source = match &mutant.source {
-        Some((file, line)) => format!("{file}:{line}"),
+        Some((file, line)) => format!("{file}: {}", text(file, *line)),
         None => "no source line".to_owned(),
     };
     format!("{kernel} {} {source}", mutant.kind)
+}
+
+/// A line of a kernel's source, without the blanks around it.
+fn text(file: &str, line: u32) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ptx/kernels").join(file);
+    let source = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path:?}: {e}"));
+    source.lines().nth(line as usize - 1).unwrap_or("").trim().replace('`', "'")
 }

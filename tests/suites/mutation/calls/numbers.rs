@@ -7,7 +7,7 @@ use ltm_tests::mutation::Recording;
 use ltm_tests::numbers::{normals, widen};
 use ltm_tests::{Case, Data, Format, Layout};
 
-use super::{Calls, LAYOUTS, record, record_each_shifted};
+use super::{BOTH, Calls, LAYOUTS, record, record_each_shifted};
 use crate::changed::Changed;
 
 pub fn adamw() -> Calls {
@@ -46,6 +46,12 @@ pub fn adamw() -> Calls {
         ],
         &LAYOUTS,
     )?);
+    // Gradients whose norm is none change nothing.
+    for norm in [f64::INFINITY, f64::NAN] {
+        let case = step(&[64, 7, 130], Some(0.013));
+        let case = Changed { case: &case, argument: "clip", elements: &[(0, norm)] };
+        recordings.extend(record(&[&case], &LAYOUTS)?);
+    }
     // More sums than the threads that add them, without the gradients that make so many.
     for count in [1, 255, 256, 257, 700] {
         let buffers = [
@@ -104,6 +110,13 @@ pub fn gaussian() -> Calls {
         ];
         recordings.extend(record_each_shifted(&cases)?);
     }
+    for (at, step) in [(0, 99.0), (2, -1.0), (1, 5.0)] {
+        let case = gaussian_update::Update { shape: shapes[0], number: 3 };
+        let case = Changed { case: &case, argument: "step", elements: &[(at, step)] };
+        for format in BOTH {
+            recordings.push(Recording::refused(&case, format)?);
+        }
+    }
     // Exponentials at both ends of what f64 holds, one in a sample, whose sum would hide others.
     let shape = GaussianShape { samples: 4, layers: 1, per_layer: 32 };
     for value in
@@ -128,8 +141,9 @@ pub fn normal() -> Calls {
 pub fn trace() -> Calls {
     let record = |samples, seq, rows| trace::Record { samples, seq, rows };
     let mut recordings = record_each_shifted(&[&record(3, 37, 4), &record(2, 1030, 3)])?;
-    let exact = [record(1, 8, 1), record(1, 256, 2), record(1, 1024, 1), record(2, 2048, 2)];
-    let exact = exact.each_ref().map(|case| case as &dyn Case);
+    let mut exact = vec![record(1, 256, 2), record(1, 1024, 1), record(2, 2048, 2)];
+    exact.extend((1..=16).map(|seq| record(1, seq, 1)));
+    let exact: Vec<&dyn Case> = exact.iter().map(|case| case as &dyn Case).collect();
     recordings.extend(super::record(&exact, &LAYOUTS)?);
     for (at, step) in [(0, 4.0), (2, -1.0)] {
         let case = record(3, 37, 4);

@@ -42,7 +42,7 @@ pub fn embedding() -> Calls {
         recordings.extend(record(&[&case], &[Layout::WHOLE])?);
     }
     // Tokens beyond the table, and orders that are none.
-    let changes: [(&dyn Case, &'static str, &[(usize, f64)]); 8] = [
+    let changes: [(&dyn Case, &'static str, &[(usize, f64)]); 9] = [
         (&forward(5, 64, 97), "tokens", &[(3, 97.0)]),
         (&forward(5, 64, 97), "tokens", &[(2, -1.0), (4, 98.0)]),
         (&backward(40, 8, 7), "tokens", &[(5, 7.0)]),
@@ -51,6 +51,7 @@ pub fn embedding() -> Calls {
         (&backward(40, 8, 7), "order", &[(39, 41.0)]),
         (&backward(40, 8, 7), "order", &[(0, 40.0)]),
         (&backward(3, 8, 1), "order", &[(1, 0.0)]),
+        (&backward(3, 8, 1), "tokens", &[(2, 5.0)]),
     ];
     for (case, argument, elements) in changes {
         for format in BOTH {
