@@ -7,6 +7,9 @@ use ltm_tests::{Case, Layout};
 use super::{BOTH, Calls, LAYOUTS, record, record_each_shifted};
 use crate::changed::Changed;
 
+/// A call, and what is changed in which of its arguments.
+type Change<'a> = (&'a dyn Case, &'static str, &'a [(usize, f64)]);
+
 pub fn embedding() -> Calls {
     let forward = |rows, width, vocab| embedding::Forward { rows, width, vocab };
     let backward = |rows, width, vocab| embedding::Backward { rows, width, vocab };
@@ -42,7 +45,7 @@ pub fn embedding() -> Calls {
         recordings.extend(record(&[&case], &[Layout::WHOLE])?);
     }
     // Tokens beyond the table, and orders that are none.
-    let changes: [(&dyn Case, &'static str, &[(usize, f64)]); 9] = [
+    let changes: [Change<'_>; 9] = [
         (&forward(5, 64, 97), "tokens", &[(3, 97.0)]),
         (&forward(5, 64, 97), "tokens", &[(2, -1.0), (4, 98.0)]),
         (&backward(40, 8, 7), "tokens", &[(5, 7.0)]),
