@@ -26,10 +26,9 @@
 
 enum { kThreads = 256, kChunk = 16384 };
 
-// Whether element `i` decays.
-__device__ __forceinline__ bool decays(const unsigned long long* __restrict__ ends,
-                                       unsigned segments, unsigned first_decays, size_t i) {
-    // The first segment that ends beyond i.
+// The segment of element `i`: the first that ends beyond it.
+__device__ __forceinline__ unsigned segment_of(const unsigned long long* __restrict__ ends,
+                                               unsigned segments, size_t i) {
     unsigned low = 0, high = segments - 1;
     while (low < high) {
         const unsigned middle = (low + high) / 2;
@@ -39,7 +38,7 @@ __device__ __forceinline__ bool decays(const unsigned long long* __restrict__ en
             low = middle + 1;
         }
     }
-    return (low & 1) == (first_decays ? 0 : 1);
+    return low;
 }
 
 extern "C" __global__ void __launch_bounds__(kThreads)
@@ -55,6 +54,8 @@ extern "C" __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < 9; ++i) c[i] = __shfl_sync(kFullWarp, constant, i);
     const Adam adam = {c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8]};
     const float factor = clip ? (float)clip[1] : 1.0f;
+    // Segments that are not of this parity decay.
+    const unsigned turn = first_decays ? 1 : 0;
     const size_t block = (size_t)blockIdx.x * (kThreads * 4);
     const bool aligned = is_aligned(params) && is_aligned(gradients) && is_aligned(first_moment) &&
                          is_aligned(second_moment) && is_aligned(copy);
@@ -65,12 +66,12 @@ extern "C" __global__ void __launch_bounds__(kThreads)
         load_vector(gradients + at, g);
         load_vector(first_moment + at, m);
         load_vector(second_moment + at, v);
-        bool decay = decays(ends, segments, first_decays, at);
-        const bool last = decays(ends, segments, first_decays, at + 3);
+        unsigned segment = segment_of(ends, segments, at);
+        const unsigned last = segment_of(ends, segments, at + 3);
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-            // Only where the ends differ can a segment end between.
-            if (decay != last) decay = decays(ends, segments, first_decays, at + i);
+            if (segment != last) segment = segment_of(ends, segments, at + i);
+            const bool decay = (segment & 1) != turn;
             adam.step(p[i], __fmul_rn(g[i], factor), m[i], v[i], decay ? adam.keep : 1.0f);
         }
         store_vector(params + at, p);
@@ -83,7 +84,7 @@ extern "C" __global__ void __launch_bounds__(kThreads)
         const size_t at = block + i * kThreads + threadIdx.x;
         if (at >= n) return;
         float p = params[at], m = first_moment[at], v = second_moment[at];
-        const bool decay = decays(ends, segments, first_decays, at);
+        const bool decay = (segment_of(ends, segments, at) & 1) != turn;
         adam.step(p, __fmul_rn(gradients[at], factor), m, v, decay ? adam.keep : 1.0f);
         params[at] = p;
         first_moment[at] = m;

@@ -14,16 +14,31 @@ pub struct Layout {
     pub before: usize,
     /// Elements after it, likewise.
     pub after: usize,
+    /// The one argument that this holds for, by its place in [`Case::args`]; the others fill their
+    /// allocations. None for all.
+    pub only: Option<usize>,
 }
 
 impl Layout {
     /// Guards on both sides. An odd number of elements, so that arguments do not lie on cache
     /// lines as whole allocations do.
-    pub const GUARDED: Self = Self { before: 5, after: 5 };
+    pub const GUARDED: Self = Self { before: 5, after: 5, only: None };
     /// The whole allocation, for a device that watches the ends itself.
-    pub const WHOLE: Self = Self { before: 0, after: 0 };
+    pub const WHOLE: Self = Self { before: 0, after: 0, only: None };
     /// One element into an allocation, so that no wide access is aligned.
-    pub const SHIFTED: Self = Self { before: 1, after: 0 };
+    pub const SHIFTED: Self = Self { before: 1, after: 0, only: None };
+
+    /// [`Layout::SHIFTED`] for one argument, [`Layout::WHOLE`] for the others.
+    pub const fn shifted_at(argument: usize) -> Self {
+        Self { only: Some(argument), ..Self::SHIFTED }
+    }
+
+    fn of(self, argument: usize) -> Self {
+        match self.only {
+            Some(only) if only != argument => Self::WHOLE,
+            _ => self,
+        }
+    }
 }
 
 /// An argument inside an allocation.
@@ -35,7 +50,7 @@ struct Guarded {
 
 impl Guarded {
     fn new(device: &mut dyn Device, data: &Data, layout: Layout) -> ltm_engine::Result<Self> {
-        let (n, Layout { before, after }) = (data.len(), layout);
+        let (n, Layout { before, after, .. }) = (data.len(), layout);
         let whole = device.alloc(data.dtype(), before + n + after)?;
         device.upload_bytes(&whole, &vec![PATTERN; whole.byte_len()])?;
         let inner = whole.slice(before..before + n)?;
@@ -67,7 +82,8 @@ pub fn run(
     let text = |e: ltm_engine::Error| e.to_string();
     let guarded = args
         .iter()
-        .map(|arg| Guarded::new(device, &arg.data, layout))
+        .enumerate()
+        .map(|(at, arg)| Guarded::new(device, &arg.data, layout.of(at)))
         .collect::<ltm_engine::Result<Vec<_>>>()
         .map_err(text)?;
     let buffers: Vec<Buffer> = guarded.iter().map(|g| g.inner.clone()).collect();

@@ -1,6 +1,7 @@
 //! The virtual GPU as a host sees it: memory, programs, launches.
 
 use std::fmt;
+use std::sync::atomic::AtomicU8;
 
 use super::access::Site;
 use super::ast::{Module, Space};
@@ -23,11 +24,13 @@ pub struct Config {
     pub budget: u64,
     /// Bytes of device memory.
     pub memory: u64,
+    /// Programs remember which of their instructions were issued ([`Program::issued`]).
+    pub trace: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { threads: 0, budget: 1 << 32, memory: 16 << 30 }
+        Self { threads: 0, budget: 1 << 32, memory: 16 << 30, trace: false }
     }
 }
 
@@ -144,7 +147,10 @@ impl VirtualGpu {
             constants,
         };
         for function in &module.functions {
-            let kernel = decode(&module, function, &outside, &|line| program.line(line))?;
+            let mut kernel = decode(&module, function, &outside, &|line| program.line(line))?;
+            if self.config.trace {
+                kernel.issued = kernel.code.iter().map(|_| AtomicU8::new(0)).collect();
+            }
             program.kernels.push(kernel);
         }
         Ok(program)

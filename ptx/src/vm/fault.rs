@@ -11,7 +11,8 @@ pub enum FaultKind {
     Misaligned,
     /// Read of memory that nothing wrote.
     Uninitialised,
-    /// Two accesses of shared memory, one a write, with no barrier between.
+    /// Two accesses of shared memory by one block, one a write, with no barrier between; or of
+    /// global memory by two of its warps, the first a write.
     Race,
     /// Two blocks wrote the same global byte, or one read what another wrote, in one launch.
     GlobalRace,

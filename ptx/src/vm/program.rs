@@ -1,6 +1,8 @@
 //! A PTX module, decoded.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::ast::{Function, Parameter};
 use super::inst::{Inst, Slot};
@@ -23,6 +25,29 @@ impl Program {
         self.kernels.iter().map(|kernel| kernel.name.clone()).collect()
     }
 
+    /// Lines of the text with an instruction of `entry` that some warp came to, whether or not
+    /// its guard held; and whether it is a comparison that a lane made of two equal values. Empty
+    /// unless the device traces ([`Config::trace`](super::Config)).
+    pub fn issued(&self, entry: &str) -> BTreeMap<u32, bool> {
+        let mut lines = BTreeMap::new();
+        let kernel = self.kernels.iter().find(|kernel| kernel.name == entry);
+        if let Some(kernel) = kernel {
+            for (inst, marks) in kernel.function.body.iter().zip(&kernel.issued) {
+                let marks = marks.load(Ordering::Relaxed);
+                if marks & ISSUED != 0 {
+                    *lines.entry(inst.line).or_default() |= marks & EQUAL != 0;
+                }
+            }
+        }
+        lines
+    }
+
+    /// Forgets what [`Program::issued`] says.
+    pub fn forget_issued(&self) {
+        let marks = self.kernels.iter().flat_map(|kernel| &kernel.issued);
+        marks.for_each(|marks| marks.store(0, Ordering::Relaxed));
+    }
+
     /// A line of the text, trimmed.
     pub(super) fn line(&self, line: u32) -> String {
         let line = (line as usize).checked_sub(1).and_then(|line| self.text.get(line));
@@ -37,6 +62,11 @@ impl Program {
     }
 }
 
+/// Mark of an instruction that was issued.
+pub(super) const ISSUED: u8 = 1;
+/// Mark of a comparison of equal values.
+pub(super) const EQUAL: u8 = 2;
+
 /// A decoded entry point.
 #[derive(Debug)]
 pub(super) struct Kernel {
@@ -45,6 +75,8 @@ pub(super) struct Kernel {
     pub(super) required_threads: Option<[u32; 3]>,
     pub(super) maximum_threads: Option<[u32; 3]>,
     pub(super) code: Vec<Inst>,
+    /// Marks of the instructions, on a device that traces; empty elsewhere.
+    pub(super) issued: Vec<AtomicU8>,
     /// The parsed form, instruction by instruction.
     pub(super) function: Function,
     /// Slot of each declared register.

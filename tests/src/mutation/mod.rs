@@ -6,12 +6,14 @@
 
 mod mutant;
 mod mutate;
+mod programs;
 mod recorder;
 mod replay;
 mod trial;
 
 pub use mutant::{Kind, Mutant};
 pub use mutate::{isolate, mutants};
+pub use programs::{Programs, load};
 pub use recorder::Recording;
-pub use replay::{Outcome, Texts, replay};
-pub use trial::{Verdict, trial};
+pub use replay::{Issued, Outcome, replay, trace};
+pub use trial::{Reach, Verdict, trial};

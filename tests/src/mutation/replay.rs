@@ -1,12 +1,11 @@
 //! Plays recordings with one kernel replaced.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use ltm_ptx::launch::module;
 use ltm_ptx::vm::fault::FaultKind;
 use ltm_ptx::vm::{Config, Program, VirtualGpu, VmError};
 
-use super::mutate::isolate;
+use super::programs::Programs;
 use super::recorder::{Event, Recording};
 
 /// What became of a mutant.
@@ -20,55 +19,46 @@ pub enum Outcome {
     Differs,
 }
 
-/// Texts of entry points, each alone in its module.
-#[derive(Default)]
-pub struct Texts(HashMap<&'static str, String>);
+/// Lines of the text of each entry point that some warp came to, and whether they compare values
+/// that were equal.
+pub type Issued = HashMap<&'static str, BTreeMap<u32, bool>>;
 
-impl Texts {
-    /// Those that the recordings launch.
-    ///
-    /// # Errors
-    /// Modules that are absent or cannot be parsed.
-    pub fn new(recordings: &[Recording]) -> Result<Self, String> {
-        let mut texts = HashMap::new();
-        for entry in recordings.iter().flat_map(Recording::launches).map(|launch| launch.entry) {
-            if !texts.contains_key(entry.name) {
-                let module = module(entry.module).ok_or(format!("no module {}", entry.module))?;
-                let text = isolate(module.ptx, entry.name).map_err(|error| error.to_string())?;
-                texts.insert(entry.name, text);
-            }
-        }
-        Ok(Self(texts))
-    }
-
-    /// Entry points, sorted.
-    pub fn entries(&self) -> Vec<&'static str> {
-        let mut entries: Vec<_> = self.0.keys().copied().collect();
-        entries.sort_unstable();
-        entries
-    }
-
-    /// The text of an entry point; empty for one that is not launched.
-    pub fn text(&self, entry: &str) -> &str {
-        self.0.get(entry).map_or("", String::as_str)
+/// Plays a recording as it was, and says which instructions it issues. The `programs` must be
+/// those of a device that traces.
+///
+/// # Errors
+/// A recording that does not replay to the same results.
+pub fn trace(recording: &Recording, programs: &Programs) -> Result<Issued, String> {
+    programs.forget_issued();
+    match play(recording, programs, None)? {
+        // Else a replay that differs by itself would call everything caught.
+        Outcome::Survived => Ok(programs.issued(recording)),
+        other => Err(format!("{} is not what was recorded: {other:?}", recording.name)),
     }
 }
 
-/// Plays a recording with `entry` run from another `text`, and compares what it downloads.
+/// Plays a recording with another program for the kernel `entry`, and compares what it downloads.
 ///
 /// # Errors
-/// A text that the virtual GPU does not load, and whatever is no consequence of the text.
+/// Whatever is no consequence of the program.
 pub fn replay(
     recording: &Recording,
-    texts: &Texts,
+    programs: &Programs,
     entry: &str,
-    text: &str,
+    program: &Program,
+) -> Result<Outcome, String> {
+    play(recording, programs, Some((entry, program)))
+}
+
+fn play(
+    recording: &Recording,
+    programs: &Programs,
+    other: Option<(&str, &Program)>,
 ) -> Result<Outcome, String> {
     let words = |error: VmError| error.to_string();
-    // A mutant that runs ten times as long as the whole recording runs forever.
-    let budget = 10 * recording.instructions + 1000;
+    // A block of a mutant that runs twice as long as the whole recording runs forever.
+    let budget = 2 * recording.instructions + 1000;
     let gpu = VirtualGpu::new(Config { threads: 1, budget, ..Config::default() });
-    let mut programs: HashMap<&str, Program> = HashMap::new();
     for event in &recording.events {
         match event {
             Event::Alloc { bytes, address } => {
@@ -90,12 +80,12 @@ pub fn replay(
             }
             Event::Launch(launch) => {
                 let name = launch.entry.name;
-                if !programs.contains_key(name) {
-                    let text = if name == entry { text } else { texts.text(name) };
-                    programs.insert(name, gpu.load(text).map_err(words)?);
-                }
+                let program = match other {
+                    Some((entry, program)) if entry == name => program,
+                    _ => programs.get(name)?,
+                };
                 let (grid, block, shared) = (launch.grid, launch.block, launch.shared_bytes);
-                match gpu.launch(&programs[name], name, grid, block, shared, &launch.args) {
+                match gpu.launch(program, name, grid, block, shared, &launch.args) {
                     Ok(_) => {}
                     Err(VmError::Fault(report)) => return Ok(Outcome::Fault(report.kind)),
                     Err(error) => return Err(words(error)),

@@ -8,8 +8,17 @@ use crate::TOLERANCE;
 #[test]
 fn steps() {
     let mut kernels = Kernels::new(TOLERANCE);
-    let segments: [&[usize]; 7] =
-        [&[1], &[7, 96], &[1024, 1, 1025], &[0, 5, 0, 3], &[257, 130, 4000], &[64; 40], &[3; 129]];
+    let segments: [&[usize]; 8] = [
+        &[1],
+        &[7, 96],
+        &[1024, 1, 1025],
+        &[0, 5, 0, 3],
+        &[257, 130, 4000],
+        &[64; 40],
+        &[3; 129],
+        // Segments that begin and end between the four elements of a thread.
+        &[1, 2, 1021, 5, 1, 1, 1030],
+    ];
     let ways = [(1, None), (2, Some(0.013)), (1000, Some(1.0)), (u64::MAX, None)];
     for (i, segments) in segments.into_iter().enumerate() {
         for (number, clip) in [ways[i % 4], ways[(i + 1) % 4]] {

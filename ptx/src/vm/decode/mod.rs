@@ -89,6 +89,7 @@ pub(super) fn decode(
         required_threads: function.required_threads,
         maximum_threads: function.maximum_threads,
         code,
+        issued: Vec::new(),
         function: function.clone(),
         slots,
         words: context.words,

@@ -150,7 +150,8 @@ impl Block<'_> {
         let site = self.site(warp.index, pc);
         match space {
             Space::Global => {
-                self.global.load(site, mask, addresses, bytes, out, &mut self.counters)
+                self.global.load(site, mask, addresses, bytes, out, &mut self.counters)?;
+                self.check_fresh(warp, (pc, mask), addresses, bytes, false)
             }
             Space::Shared => {
                 let at = narrow(addresses);
@@ -206,7 +207,8 @@ impl Block<'_> {
         let site = self.site(warp.index, pc);
         match space {
             Space::Global => {
-                self.global.store(site, mask, addresses, bytes, values, &mut self.counters)
+                self.global.store(site, mask, addresses, bytes, values, &mut self.counters)?;
+                self.check_fresh(warp, (pc, mask), addresses, bytes, true)
             }
             Space::Shared => {
                 let at = narrow(addresses);

@@ -1,12 +1,13 @@
 //! One block: its warps take turns, each running until it waits or ends.
 
 use super::barrier::{BARRIERS, Barrier};
+use super::fresh::Fresh;
 use super::warp::{Geometry, State, Wanted, Warp};
 use crate::vm::access::Site;
 use crate::vm::counters::Counters;
 use crate::vm::error::block_of;
 use crate::vm::fault::{Fault, FaultKind};
-use crate::vm::inst::{BarrierResult, CLASSES, NONE, Slot};
+use crate::vm::inst::{BarrierResult, CLASSES, Inst, NONE, Op, Slot};
 use crate::vm::memory::{GlobalView, SharedMemory};
 use crate::vm::program::{Kernel, Program};
 
@@ -40,6 +41,8 @@ pub(super) struct Block<'a> {
     pub(super) issued: u64,
     /// Where index arithmetic wrapped, in a run that looks for it.
     pub(super) wraps: Option<super::wraps::Wraps>,
+    /// What warps wrote to global memory, in kernels whose warps meet at barriers.
+    pub(super) fresh: Option<Fresh>,
 }
 
 /// How a warp arrives at a barrier.
@@ -66,6 +69,8 @@ impl<'a> Block<'a> {
         if naming {
             shared.hold_unwritten();
         }
+        let meets = |inst: &Inst| matches!(inst.op, Op::Barrier { .. });
+        let meet = shape.geometry.warps() > 1 && shape.kernel.code.iter().any(meets);
         let warps = (0..shape.geometry.warps())
             .map(|index| Warp::new(shape.kernel, &shape.geometry, index))
             .collect();
@@ -80,6 +85,7 @@ impl<'a> Block<'a> {
             classes: [0; CLASSES],
             issued: 0,
             wraps: naming.then(super::wraps::Wraps::default),
+            fresh: meet.then(Fresh::default),
         }
     }
 
@@ -98,6 +104,9 @@ impl<'a> Block<'a> {
         let at = block_of(index, geometry.grid);
         for warp in &mut self.warps {
             warp.reset(kernel, &geometry, at);
+        }
+        if let Some(fresh) = &mut self.fresh {
+            fresh.clear();
         }
         if let Some(wraps) = &mut self.wraps {
             wraps.reset(self.warps.len(), kernel.function.registers.len());
@@ -217,6 +226,9 @@ impl<'a> Block<'a> {
                 return Err(read);
             }
             self.shared.barrier(done.arrived);
+            if let Some(fresh) = &mut self.fresh {
+                fresh.clear();
+            }
             release(warps, &done, result);
         }
         Ok(())

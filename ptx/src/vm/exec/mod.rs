@@ -7,6 +7,7 @@ mod compare;
 mod convert;
 mod exchange;
 mod float;
+mod fresh;
 mod functions;
 mod half;
 mod integer;

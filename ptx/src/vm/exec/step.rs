@@ -1,5 +1,7 @@
 //! The loop that runs a warp.
 
+use std::sync::atomic::Ordering;
+
 use super::block::{Arrival, Block};
 use super::compare::{combine, compare, logic};
 use super::convert::{convert, convert_pair, convert_tf32};
@@ -9,7 +11,8 @@ use super::warp::Warp;
 use super::{float, half, integer, matrix, windows};
 use crate::vm::access::WARP;
 use crate::vm::fault::{Fault, FaultKind};
-use crate::vm::inst::{Class, Inst, NONE, NOTHING_LEFT, Op, Vote};
+use crate::vm::inst::{Class, Compare, Inst, NONE, NOTHING_LEFT, Op, Vote};
+use crate::vm::program::{EQUAL, ISSUED};
 
 impl Block<'_> {
     fn found(&self, warp: &Warp, pc: u32, kind: FaultKind, (lane, detail): Misuse) -> Fault {
@@ -34,6 +37,9 @@ impl Block<'_> {
             while let Some(inst) = code.get(pc as usize) {
                 let mask = guarded(&warp.registers, inst, path.mask);
                 self.count(warp, inst, pc, mask)?;
+                if let Some(marks) = self.shape.kernel.issued.get(pc as usize) {
+                    marks.fetch_or(marks_of(&warp.registers, inst, mask), Ordering::Relaxed);
+                }
                 if let Some(wraps) = &mut self.wraps {
                     wraps.before(self.shape.kernel, warp, pc, mask);
                 }
@@ -354,6 +360,15 @@ impl Block<'_> {
 
 /// No next instruction: the warp parted.
 const NO_PC: u32 = u32::MAX;
+
+/// What a device that traces keeps of an instruction.
+#[inline(never)]
+fn marks_of(r: &Registers, inst: &Inst, mask: u32) -> u8 {
+    match inst.op {
+        Op::Set { ty, a, b, .. } if compare(r, ty, Compare::Eq, a, b) & mask != 0 => ISSUED | EQUAL,
+        _ => ISSUED,
+    }
+}
 
 /// The lanes for which the guard holds.
 #[inline(always)]
