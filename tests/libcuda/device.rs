@@ -131,6 +131,7 @@ unsafe extern "C" fn cuStreamCreate(to: *mut usize, flags: c_uint) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn cuStreamDestroy_v2(stream: usize) -> u32 {
     call_in_context(|state| {
+        state.not_captured(stream)?;
         state.streams.remove(&stream).then_some(()).ok_or(Error::INVALID_HANDLE)
     })
 }
@@ -139,6 +140,7 @@ extern "C" fn cuStreamDestroy_v2(stream: usize) -> u32 {
 extern "C" fn cuStreamSynchronize(stream: usize) -> u32 {
     call_in_context(|state| {
         state.stream(stream)?;
+        state.not_captured(stream)?;
         state.notice()
     })
 }
@@ -150,6 +152,7 @@ extern "C" fn cuStreamWaitEvent(stream: usize, event: usize, flags: c_uint) -> u
             return Err(Error::INVALID_VALUE);
         }
         state.stream(stream)?;
+        state.not_captured(stream)?;
         state.event(event)
     })
 }
@@ -176,7 +179,8 @@ extern "C" fn cuEventDestroy_v2(event: usize) -> u32 {
 extern "C" fn cuEventRecord(event: usize, stream: usize) -> u32 {
     call_in_context(|state| {
         state.event(event)?;
-        state.stream(stream)
+        state.stream(stream)?;
+        state.not_captured(stream)
     })
 }
 

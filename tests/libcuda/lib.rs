@@ -2,7 +2,8 @@
 //! whole way from a command to a kernel's parameters can be tested where there is no GPU.
 //!
 //! Only what the program calls is here, with the names and types of `cuda.h`. Every call checks
-//! what it is given; streams are as eager as can be. The variable `VIRTUAL_LIBCUDA` holds what
+//! what it is given; streams are as eager as can be, except that what is captured runs when its
+//! graph is launched. The variable `VIRTUAL_LIBCUDA` holds what
 //! differs from a healthy machine, as `key=number` separated by commas:
 //!
 //! | key | meaning |
@@ -11,13 +12,15 @@
 //! | `devices` | GPUs |
 //! | `capability` | of the GPUs, 10 major + minor |
 //! | `memory` | bytes of each |
-//! | `init`, `compile` | result of the call |
-//! | `fault` | the launch, counted from 1, whose kernel leaves its memory |
+//! | `init`, `compile`, `capture`, `instantiate` | result of the call |
+//! | `fault` | the launch, directly or in a graph, counted from 1, whose kernel leaves its memory |
 
 mod device;
+mod graph;
 mod module;
 mod state;
 mod transfer;
+mod work;
 
 use std::ffi::c_int;
 

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use ltm_ptx::Arg;
 
 use crate::state::{Error, Function, Link, Module};
+use crate::work::Work;
 use crate::{call_in_context, give};
 
 /// What the compiler says when it is told to fail.
@@ -80,6 +81,7 @@ extern "C" fn cuLinkDestroy(link: usize) -> u32 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuModuleLoadData(to: *mut usize, image: *const c_char) -> u32 {
     call_in_context(|state| {
+        state.not_capturing()?;
         // SAFETY: ends with a zero byte, as every image of this library does.
         let text = unsafe { CStr::from_ptr(image) }.to_str().map_err(|_| Error(200))?.to_owned();
         let program = state.gpu.load(&text).map_err(|_| Error(218))?.into();
@@ -93,6 +95,7 @@ unsafe extern "C" fn cuModuleLoadData(to: *mut usize, image: *const c_char) -> u
 #[unsafe(no_mangle)]
 extern "C" fn cuModuleUnload(module: usize) -> u32 {
     call_in_context(|state| {
+        state.not_capturing()?;
         state.functions.retain(|_, function| function.module != module);
         state.modules.remove(&module).map(drop).ok_or(Error::INVALID_HANDLE)
     })
@@ -157,25 +160,17 @@ unsafe extern "C" fn cuLaunchKernel(
     extra: *const *const c_void,
 ) -> u32 {
     call_in_context(|state| {
-        state.stream(stream)?;
-        let function = state.functions.get(&function).ok_or(Error::INVALID_HANDLE)?;
+        let handle = function;
+        let function = state.functions.get(&handle).ok_or(Error::INVALID_HANDLE)?;
         if shared > function.dynamic_shared || !extra.is_null() {
             return Err(Error::INVALID_VALUE);
         }
-        state.launches += 1;
-        if state.launches == state.setting("fault", 0) {
-            state.pending = Some(Error(700));
-        }
-        let Module { program, text } = &state.modules[&function.module];
+        let text = &state.modules[&function.module].text;
         // SAFETY: one pointer per parameter, to as many bytes as it has, as the documentation asks.
         let args = unsafe { arguments(text, &function.name, parameters) };
-        let ran =
-            state.gpu.launch(program, &function.name, [gx, gy, gz], [bx, by, bz], shared, &args);
-        if let Err(error) = ran {
-            eprintln!("{}: {error}", function.name);
-            state.pending = Some(Error(700));
-        }
-        Ok(())
+        let (grid, block) = ([gx, gy, gz], [bx, by, bz]);
+        state
+            .put(stream, Work::Launch { function: handle, grid, block, shared_bytes: shared, args })
     })
 }
 

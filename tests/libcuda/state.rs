@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use ltm_ptx::vm::{Config, Program, VirtualGpu};
 
+use crate::work::{Capture, Work};
+
 /// A result other than success.
 #[derive(Clone, Copy, Debug)]
 pub struct Error(pub u32);
@@ -16,6 +18,8 @@ impl Error {
     pub const NOT_INITIALIZED: Error = Error(3);
     pub const INVALID_CONTEXT: Error = Error(201);
     pub const INVALID_HANDLE: Error = Error(400);
+    pub const CAPTURE_UNSUPPORTED: Error = Error(900);
+    pub const CAPTURE_INVALIDATED: Error = Error(901);
 }
 
 /// A loaded module.
@@ -52,6 +56,10 @@ pub struct State {
     pub modules: HashMap<usize, Module>,
     pub functions: HashMap<usize, Function>,
     pub links: HashMap<usize, Link>,
+    /// The stream that is captured.
+    pub capture: Option<Capture>,
+    pub graphs: HashMap<usize, Vec<Work>>,
+    pub executables: HashMap<usize, Vec<Work>>,
     /// Launches so far.
     pub launches: u64,
     /// A kernel went wrong and nobody has noticed yet.
@@ -93,6 +101,9 @@ impl State {
             modules: HashMap::new(),
             functions: HashMap::new(),
             links: HashMap::new(),
+            capture: None,
+            graphs: HashMap::new(),
+            executables: HashMap::new(),
             launches: 0,
             pending: None,
             fault: None,

@@ -3,6 +3,7 @@
 use std::ffi::{c_uchar, c_void};
 
 use crate::state::{Error, State};
+use crate::work::Work;
 use crate::{call_in_context, give};
 
 /// Block of page-locked memory that holds `bytes` from `at` on.
@@ -33,6 +34,7 @@ unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> u32
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemAlloc_v2(to: *mut u64, bytes: usize) -> u32 {
     call_in_context(|state| {
+        state.not_capturing()?;
         if bytes == 0 {
             return Err(Error::INVALID_VALUE);
         }
@@ -50,6 +52,7 @@ unsafe extern "C" fn cuMemAlloc_v2(to: *mut u64, bytes: usize) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn cuMemFree_v2(address: u64) -> u32 {
     call_in_context(|state| {
+        state.not_capturing()?;
         state.notice()?;
         state.blocks.remove(&address).ok_or(Error::INVALID_VALUE)?;
         state.gpu.free(address).map_err(invalid)
@@ -59,6 +62,7 @@ extern "C" fn cuMemFree_v2(address: u64) -> u32 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemAllocHost_v2(to: *mut *mut c_void, bytes: usize) -> u32 {
     call_in_context(|state| {
+        state.not_capturing()?;
         let mut block = vec![0xa5_u8; bytes].into_boxed_slice();
         let address = block.as_mut_ptr();
         state.pinned.insert(address as usize, block);
@@ -69,13 +73,17 @@ unsafe extern "C" fn cuMemAllocHost_v2(to: *mut *mut c_void, bytes: usize) -> u3
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemFreeHost(block: usize) -> u32 {
-    call_in_context(|state| state.pinned.remove(&block).map(drop).ok_or(Error::INVALID_VALUE))
+    call_in_context(|state| {
+        state.not_capturing()?;
+        state.pinned.remove(&block).map(drop).ok_or(Error::INVALID_VALUE)
+    })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const u8, bytes: usize, stream: usize) -> u32 {
     call_in_context(|state| {
         state.stream(stream)?;
+        state.not_captured(stream)?;
         pinned(state, from as usize, bytes)?;
         // SAFETY: inside a block of this library, as seen above.
         let values = unsafe { std::slice::from_raw_parts(from, bytes) };
@@ -87,6 +95,7 @@ extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const u8, bytes: usize, strea
 extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut u8, from: u64, bytes: usize, stream: usize) -> u32 {
     call_in_context(|state| {
         state.stream(stream)?;
+        state.not_captured(stream)?;
         pinned(state, to as usize, bytes)?;
         // SAFETY: inside a block of this library, as seen above.
         let values = unsafe { std::slice::from_raw_parts_mut(to, bytes) };
@@ -96,19 +105,15 @@ extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut u8, from: u64, bytes: usize, stream:
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: usize) -> u32 {
-    call_in_context(|state| {
-        state.stream(stream)?;
-        state.gpu.copy(from, to, bytes).map_err(invalid)
-    })
+    call_in_context(|state| state.put(stream, Work::Copy { from, to, bytes }))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuMemsetD8Async(at: u64, value: c_uchar, bytes: usize, stream: usize) -> u32 {
     call_in_context(|state| {
-        state.stream(stream)?;
         if value != 0 {
             return Err(Error::INVALID_VALUE);
         }
-        state.gpu.zero(at, bytes).map_err(invalid)
+        state.put(stream, Work::Zero { at, bytes })
     })
 }

@@ -88,7 +88,8 @@ pub trait Driver: 'static {
     }
 
     /// What was written down since [`Driver::begin_recording`], ready to be repeated; addresses
-    /// are as they were. On CUDA `cuStreamEndCapture` and `cuGraphInstantiate`.
+    /// are as they were. The recording is over, whatever is returned. On CUDA `cuStreamEndCapture`
+    /// and `cuGraphInstantiateWithFlags`.
     fn end_recording(&mut self) -> Result<Recording> {
         Err(Error::Recording { op: "end_recording" })
     }

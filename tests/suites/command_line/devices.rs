@@ -55,6 +55,35 @@ fn auto_takes_a_gpu_where_there_is_one_and_says_why_where_there_is_none() {
 }
 
 #[test]
+fn graphs_give_the_bits_of_single_launches() {
+    let sandbox = Sandbox::with_corpus();
+    let train = |run: &str, settings: &str, graphs: bool, sync: &str| {
+        let more = format!("--set train.iterations=4 --set train.graphs={graphs} {QUICK}");
+        let training = sandbox.training(run, &format!("--device cuda {more}"));
+        let mut command = sandbox.command_with_gpu(settings, training);
+        Outcome::of(command.env("LTM_CUDA_SYNC", sync))
+    };
+    train("graphs", HEALTHY, true, "0").succeeds();
+    train("direct", HEALTHY, false, "0").succeeds();
+    let found = losses(&sandbox, "graphs");
+    assert!(found.len() >= 4, "{found:?}");
+    assert_eq!(found, losses(&sandbox, "direct"));
+    let weights =
+        |run: &str| sandbox.read(format!("{run}/checkpoints/iter_00000004/model.safetensors"));
+    assert!(weights("graphs") == weights("direct"), "other weights");
+
+    // A graph that cannot be made is an error; so the first training was made of them, and where
+    // none are wanted or possible, nothing asks for one.
+    let failing = train("failing", "instantiate=2", true, "0");
+    failing.fails(&["making a graph of a recording", "CUDA_ERROR_OUT_OF_MEMORY (2)"]);
+    train("asked", "instantiate=2", false, "0").succeeds();
+    train("waiting", "instantiate=2", true, "1").succeeds();
+    train("without", "capture=801,instantiate=2", true, "0").succeeds();
+    assert_eq!(found, losses(&sandbox, "without"));
+    train("broken", "capture=999", true, "0").fails(&["beginning a recording", "(999)"]);
+}
+
+#[test]
 fn a_gpu_that_cannot_be_used_is_refused_before_anything_is_written() {
     let sandbox = Sandbox::with_corpus();
     for (settings, words) in [

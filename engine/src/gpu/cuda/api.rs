@@ -8,7 +8,7 @@ use super::Code;
 /// What a call returns.
 pub type Outcome<T> = Result<T, Code>;
 
-/// Something that the driver made: a context, stream, event, module or function.
+/// Something that the driver made: a context, stream, event, module, function or graph.
 pub type Handle = usize;
 
 /// A property of a GPU, by the number that the driver gives it.
@@ -50,7 +50,7 @@ pub struct Kernel<'a> {
 
 /// The driver. Calls other than the first group act on the context that is current on the
 /// calling thread, which [`Api::enter`] sets.
-pub trait Api: Send + Sync + 'static {
+pub trait Api: GraphApi + Send + Sync + 'static {
     /// Starts the driver; once is enough, more does not hurt.
     fn init(&self) -> Outcome<()>;
     /// The driver's own version, where it can be found.
@@ -136,4 +136,28 @@ pub trait Api: Send + Sync + 'static {
     /// The arguments are those of the kernel's parameters, in number and sizes, and addresses
     /// among them are of memory of this context as large as the kernel takes them to be.
     unsafe fn launch(&self, kernel: &Kernel<'_>, stream: Handle) -> Outcome<()>;
+}
+
+/// The part of the driver that repeats work. A stream that is captured runs nothing: what is put
+/// into it becomes a graph. Neither it nor what is in it can be waited for meanwhile, and the
+/// thread that captures neither takes nor gives back memory or modules.
+pub trait GraphApi {
+    /// From here on what is put into a stream is captured. [`Code::NOT_SUPPORTED`] from a driver
+    /// that cannot.
+    fn begin_capture(&self, stream: Handle) -> Outcome<()>;
+    /// The graph of what was captured since; by the thread that began. The stream runs again,
+    /// whatever is returned.
+    fn end_capture(&self, stream: Handle) -> Outcome<Handle>;
+    /// A graph that can be launched, which no longer needs the one it is made of.
+    fn instantiate(&self, graph: Handle) -> Outcome<Handle>;
+    /// Gives back what [`GraphApi::end_capture`] made.
+    fn destroy_graph(&self, graph: Handle) -> Outcome<()>;
+    /// Puts an instantiated graph into a stream.
+    ///
+    /// # Safety
+    /// The modules of its kernels are loaded, and the memory that they have addresses of belongs
+    /// to this context.
+    unsafe fn launch_graph(&self, executable: Handle, stream: Handle) -> Outcome<()>;
+    /// Gives back what [`GraphApi::instantiate`] made; if it is running, when that is over.
+    fn destroy_executable(&self, executable: Handle) -> Outcome<()>;
 }

@@ -28,6 +28,8 @@ impl Code {
     pub const ILLEGAL_ADDRESS: Code = Code(700);
     /// A block asks for more than there is.
     pub const LAUNCH_OUT_OF_RESOURCES: Code = Code(701);
+    /// The driver or the GPU does not offer what is asked for.
+    pub const NOT_SUPPORTED: Code = Code(801);
     /// Parts of the driver that do not fit one another.
     pub const SYSTEM_DRIVER_MISMATCH: Code = Code(803);
     /// No better known.
@@ -80,6 +82,19 @@ impl Code {
                 "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
                 "a compatibility libcuda is loaded that this GPU does not allow",
             ),
+            900 => ("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "a call that no graph can hold"),
+            901 => ("CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "an earlier call broke the recording"),
+            902 => ("CUDA_ERROR_STREAM_CAPTURE_MERGE", "two recordings would become one"),
+            903 => ("CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "the recording began elsewhere"),
+            904 => {
+                ("CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "a second stream was left in a recording")
+            }
+            905 => {
+                ("CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "a recording waits for what is not in it")
+            }
+            906 => ("CUDA_ERROR_STREAM_CAPTURE_IMPLICIT", "the default stream in a recording"),
+            907 => ("CUDA_ERROR_CAPTURED_EVENT", "an event of a recording is used outside of it"),
+            908 => ("CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD", "another thread began the recording"),
             999 => ("CUDA_ERROR_UNKNOWN", "the driver does not say why"),
             _ => return None,
         })

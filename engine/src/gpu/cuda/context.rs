@@ -1,6 +1,6 @@
 //! A GPU in use: its context, its two streams, and the memory that is not given back yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::Code;
@@ -25,6 +25,8 @@ pub struct Context<A: Api> {
     /// Blocks that nobody holds, by their size. They are used again without waiting: whatever
     /// is put into a stream for the next owner comes after what the last one put there.
     idle: Mutex<BTreeMap<usize, Vec<u64>>>,
+    /// Recordings that can be launched. They may outlive their device, and go with it.
+    executables: Mutex<BTreeSet<Handle>>,
 }
 
 impl<A: Api> Context<A> {
@@ -46,7 +48,8 @@ impl<A: Api> Context<A> {
         });
         match streams {
             Ok((compute, copies)) => {
-                Ok(Self { api, gpu, compute, copies, handle, idle: Mutex::default() })
+                let (idle, executables) = Default::default();
+                Ok(Self { api, gpu, compute, copies, handle, idle, executables })
             }
             Err(code) => {
                 // As above.
@@ -74,10 +77,15 @@ impl<A: Api> Context<A> {
         if let Some(address) = idle {
             return Ok(address);
         }
-        match self.api.alloc(size) {
+        self.with_room(|| self.api.alloc(size))
+    }
+
+    /// Makes a call a second time, without the idle blocks, where it found no memory.
+    pub fn with_room<T>(&self, call: impl Fn() -> Outcome<T>) -> Outcome<T> {
+        match call() {
             Err(Code::OUT_OF_MEMORY) => {
                 self.trim()?;
-                self.api.alloc(size)
+                call()
             }
             result => result,
         }
@@ -88,6 +96,28 @@ impl<A: Api> Context<A> {
         let Some(size) = size(bytes) else { return };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.entry(size).or_default().push(address);
+    }
+
+    /// Notes a recording that can be launched.
+    pub fn keep_executable(&self, executable: Handle) {
+        self.executables.lock().unwrap_or_else(PoisonError::into_inner).insert(executable);
+    }
+
+    /// Gives a recording back to the driver, if that has not been done with all of them.
+    pub fn give_executable_back(&self, executable: Handle) -> Outcome<()> {
+        // Held until it is done: whoever finds no recording left may unload its modules.
+        let mut kept = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.remove(&executable) {
+            true => self.enter().and_then(|()| self.api.destroy_executable(executable)),
+            false => Ok(()),
+        }
+    }
+
+    /// Gives all recordings back. The context is current.
+    pub fn give_executables_back(&self) -> Outcome<()> {
+        let mut kept = self.executables.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = std::mem::take(&mut *kept);
+        all.into_iter().try_for_each(|executable| self.api.destroy_executable(executable))
     }
 
     /// Gives the idle blocks back to the driver, after everything that may still use them.

@@ -16,9 +16,18 @@ pub struct Launches {
 impl Launches {
     /// Notes a launch.
     pub fn push(&mut self, entry: &'static EntryPoint) {
+        self.add(entry, 1);
+    }
+
+    /// Notes every launch of a recording.
+    pub fn extend(&mut self, recorded: &Launches) {
+        recorded.kernels.iter().for_each(|&(entry, count)| self.add(entry, count));
+    }
+
+    fn add(&mut self, entry: &'static EntryPoint, more: u64) {
         match self.kernels.iter_mut().find(|(known, _)| std::ptr::eq(*known, entry)) {
-            Some((_, count)) => *count += 1,
-            None => self.kernels.push((entry, 1)),
+            Some((_, count)) => *count += more,
+            None => self.kernels.push((entry, more)),
         }
     }
 

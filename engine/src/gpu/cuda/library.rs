@@ -1,5 +1,7 @@
 //! NVIDIA's driver library as the [`Api`].
 
+mod graphs;
+
 use std::ffi::{CStr, c_uint, c_void};
 use std::ptr::null_mut;
 

@@ -5,6 +5,11 @@
 //! calls; copies from and to the host run in a second, which waits for the first and is waited
 //! for by it. PTX is compiled by the driver when a kernel of its module is first launched, and
 //! the result is kept on disk.
+//!
+//! A recording is a capture of the first stream, made into a graph that is launched into that
+//! stream like a kernel: the second stream waits for it, and it for the second, as for a kernel.
+//! Inside a capture there are launches, copies inside the device and zeroing alone. Where launches
+//! are waited for one by one, and on drivers that capture nothing, nothing is recorded.
 
 mod api;
 mod cache;
@@ -17,6 +22,7 @@ mod libraries;
 mod library;
 mod modules;
 mod options;
+mod recorded;
 mod staging;
 mod survey;
 #[cfg(test)]
@@ -26,13 +32,14 @@ use std::sync::Arc;
 
 use ltm_ptx::{EntryPoint, Launch};
 
-use super::{Driver, Gpu, Release};
+use super::{Driver, Gpu, Recording, Release};
 use crate::{Error, MemoryInfo, Result};
 use api::{Api, Kernel};
 use cache::Cache;
 use context::Context;
 use launches::Launches;
 use modules::Modules;
+use recorded::Recorded;
 use staging::Staging;
 
 pub use code::Code;
@@ -48,6 +55,8 @@ pub struct Cuda<A: Api = Library> {
     staging: Staging<A>,
     modules: Modules,
     launches: Launches,
+    /// The launches of the recording that has begun.
+    recording: Option<Launches>,
     options: CudaOptions,
     words: Vec<u64>,
     context: Arc<Context<A>>,
@@ -88,6 +97,7 @@ impl<A: Api> Cuda<A> {
             staging: Staging::new(context.clone()),
             modules: Modules::new(cache, &survey),
             launches: Launches::default(),
+            recording: None,
             options,
             words: Vec::new(),
             context,
@@ -117,6 +127,10 @@ impl<A: Api> Cuda<A> {
         let Launch { entry, grid, block, shared_bytes, ref args } = *launch;
         let Context { api, gpu, compute, .. } = &*self.context;
         let refused = |report: String| Error::Kernel { kernel: entry.name, report };
+        // Loading one takes memory, which would break the capture.
+        if self.recording.is_some() && !self.modules.has(entry) {
+            return Err(Error::Recording { op: "the first launch of a kernel" });
+        }
         let function = self.modules.function(api, entry)?;
         if shared_bytes > function.dynamic_shared {
             match api.set_dynamic_shared(function.handle, shared_bytes) {
@@ -148,7 +162,7 @@ impl<A: Api> Cuda<A> {
                  bytes of shared memory: {code}"
             )),
         })?;
-        self.launches.push(entry);
+        self.recording.as_mut().unwrap_or(&mut self.launches).push(entry);
         Ok(())
     }
 }
@@ -249,12 +263,51 @@ impl<A: Api> Driver for Cuda<A> {
         self.launches.clear();
         Ok(())
     }
+
+    fn begin_recording(&mut self) -> Result<bool> {
+        if self.options.synchronize {
+            return Ok(false);
+        }
+        let Context { api, compute, .. } = &*self.context;
+        match self.context.enter().and_then(|()| api.begin_capture(*compute)) {
+            Err(Code::NOT_SUPPORTED) => return Ok(false),
+            begun => begun.map_err(|code| self.launches.failed("beginning a recording", code))?,
+        }
+        self.recording = Some(Launches::default());
+        Ok(true)
+    }
+
+    fn end_recording(&mut self) -> Result<Recording> {
+        let Some(launches) = self.recording.take() else {
+            return Err(Error::Recording { op: "end_recording" });
+        };
+        let Context { api, compute, .. } = &*self.context;
+        let graph = self.context.enter().and_then(|()| api.end_capture(*compute));
+        let graph = graph.map_err(|code| self.launches.failed("ending a recording", code))?;
+        let recorded = Recorded::new(self.context.clone(), graph, launches);
+        let failed = |code| self.launches.failed("making a graph of a recording", code);
+        Ok(Box::new(recorded.map_err(failed)?))
+    }
+
+    fn replay(&mut self, recording: &Recording) -> Result<()> {
+        let recorded = recording.downcast_ref::<Recorded<A>>();
+        let Some(recorded) = recorded.filter(|recorded| recorded.is_of(&self.context)) else {
+            return Err(Error::Foreign { op: "replay" });
+        };
+        let queued = self.context.enter().and_then(|()| recorded.launch());
+        queued.map_err(|code| self.launches.failed("repeating a recording", code))?;
+        self.launches.extend(recorded.launches());
+        Ok(())
+    }
 }
 
 impl<A: Api> Drop for Cuda<A> {
     fn drop(&mut self) {
+        // A stream that is captured cannot be waited for.
+        drop(self.recording.is_some().then(|| self.end_recording()));
         // After a fault nothing can be unloaded; the process's end does it.
         if self.synchronize().is_ok() {
+            let _ = self.context.give_executables_back();
             let _ = self.modules.unload(&self.context.api);
         }
     }

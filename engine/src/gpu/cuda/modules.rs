@@ -42,6 +42,11 @@ impl Modules {
         Self { cache, driver, loaded: HashMap::new(), functions: HashMap::new() }
     }
 
+    /// Whether a kernel can be launched without anything being loaded.
+    pub fn has(&self, entry: &EntryPoint) -> bool {
+        self.functions.contains_key(entry.name)
+    }
+
     /// A kernel, from its module, which is loaded when there was no other of it.
     pub fn function(
         &mut self,

@@ -7,7 +7,8 @@ use super::error::SYNCHRONIZE;
 /// How the driver is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CudaOptions {
-    /// Waits after every launch, so that an error names the one kernel that made it; slow.
+    /// Waits after every launch and records none, so that an error names the one kernel that made
+    /// it; slow.
     pub synchronize: bool,
     /// Folder for what the driver compiled; without one, it compiles in every process.
     pub cache: Option<PathBuf>,

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ltm_ptx::Arg;
 use ltm_ptx::vm::{Config, Program, VirtualGpu};
 
 use super::super::Code;
 use super::super::api::{Api, Attribute, Handle, Kernel, Outcome, Rejection};
+use super::capture::{Captures, Work};
 
 /// What a test sets and sees.
 #[derive(Default)]
@@ -34,14 +34,16 @@ pub struct Script {
     pub memory: usize,
     /// Blocks of device memory and their bytes.
     pub blocks: HashMap<u64, usize>,
-    /// Contexts, streams, events, page-locked blocks and modules that were made and not given
-    /// back.
+    /// Contexts, streams, events, page-locked blocks, modules and graphs that were made and not
+    /// given back.
     pub alive: Vec<Handle>,
+    /// What is captured, and the graphs of it.
+    pub captures: Captures,
     /// A fault that nobody has noticed yet.
-    pending: Option<Code>,
+    pub pending: Option<Code>,
     pinned: HashMap<Handle, Box<[u8]>>,
-    programs: HashMap<Handle, (Arc<Program>, String)>,
-    functions: HashMap<Handle, (Handle, String, u32)>,
+    pub programs: HashMap<Handle, (Arc<Program>, String)>,
+    pub functions: HashMap<Handle, (Handle, String, u32)>,
     next: Handle,
 }
 
@@ -49,7 +51,7 @@ pub struct Script {
 #[derive(Clone)]
 pub struct Double {
     script: Arc<Mutex<Script>>,
-    gpu: Arc<VirtualGpu>,
+    pub gpu: Arc<VirtualGpu>,
 }
 
 impl Double {
@@ -80,20 +82,21 @@ impl Double {
         self.script().calls.iter().filter(|name| **name == call).count()
     }
 
-    fn begin(&self, call: &'static str) -> Outcome<MutexGuard<'_, Script>> {
+    pub fn begin(&self, call: &'static str) -> Outcome<MutexGuard<'_, Script>> {
         let mut script = self.script();
         script.calls.push(call);
         if matches!(call, "synchronize" | "wait_on_host" | "free") {
             let noticed = script.pending.take();
             script.fault = script.fault.or(noticed);
         }
-        match script.fault.or(script.fails.get(call).copied()) {
+        let broken = script.captures.forbids(call);
+        match script.fault.or(script.fails.get(call).copied()).or(broken) {
             Some(code) => Err(code),
             None => Ok(script),
         }
     }
 
-    fn make(&self, call: &'static str) -> Outcome<Handle> {
+    pub fn make(&self, call: &'static str) -> Outcome<Handle> {
         let mut script = self.begin(call)?;
         script.next += 1;
         let handle = script.next;
@@ -101,7 +104,7 @@ impl Double {
         Ok(handle)
     }
 
-    fn give_back(&self, call: &'static str, handle: Handle) -> Outcome<()> {
+    pub fn give_back(&self, call: &'static str, handle: Handle) -> Outcome<()> {
         let mut script = self.begin(call)?;
         let at = script.alive.iter().position(|&alive| alive == handle).expect("given back once");
         script.alive.remove(at);
@@ -243,16 +246,12 @@ impl Api for Double {
         Ok(())
     }
 
-    fn copy(&self, from: u64, to: u64, bytes: usize, _: Handle) -> Outcome<()> {
-        let _script = self.begin("copy")?;
-        self.gpu.copy(from, to, bytes).unwrap();
-        Ok(())
+    fn copy(&self, from: u64, to: u64, bytes: usize, stream: Handle) -> Outcome<()> {
+        self.put("copy", stream, Work::Copy { from, to, bytes })
     }
 
-    fn zero(&self, at: u64, bytes: usize, _: Handle) -> Outcome<()> {
-        let _script = self.begin("zero")?;
-        self.gpu.zero(at, bytes).unwrap();
-        Ok(())
+    fn zero(&self, at: u64, bytes: usize, stream: Handle) -> Outcome<()> {
+        self.put("zero", stream, Work::Zero { at, bytes })
     }
 
     fn compile(&self, ptx: &CStr) -> Result<Vec<u8>, Rejection> {
@@ -271,6 +270,7 @@ impl Api for Double {
     }
 
     fn unload(&self, module: Handle) -> Outcome<()> {
+        assert!(self.script().captures.are_gone(), "graphs go before the modules of their kernels");
         self.give_back("unload", module)
     }
 
@@ -292,37 +292,12 @@ impl Api for Double {
         Ok(())
     }
 
-    unsafe fn launch(&self, kernel: &Kernel<'_>, _: Handle) -> Outcome<()> {
-        let mut script = self.begin("launch")?;
-        let (module, name, shared) = script.functions[&kernel.function].clone();
-        if kernel.shared_bytes > shared {
+    unsafe fn launch(&self, kernel: &Kernel<'_>, stream: Handle) -> Outcome<()> {
+        let Kernel { function, grid, block, shared_bytes, args } = *kernel;
+        if shared_bytes > self.script().functions[&function].2 {
             return Err(Code::INVALID_VALUE);
         }
-        if let Some((_, code)) = script.faulty.filter(|(faulty, _)| *faulty == name) {
-            script.pending = Some(code);
-            return Ok(());
-        }
-        let (program, text) = script.programs[&module].clone();
-        let args = arguments(&text, &name, kernel.args);
-        let Kernel { grid, block, shared_bytes, .. } = *kernel;
-        self.gpu.launch(&program, &name, grid, block, shared_bytes, &args).unwrap();
-        Ok(())
+        let args = args.to_vec();
+        self.put("launch", stream, Work::Launch { function, grid, block, shared_bytes, args })
     }
-}
-
-/// The words of a launch as the parameters in the text declare them.
-fn arguments(ptx: &str, name: &str, words: &[u64]) -> Vec<Arg> {
-    let entry = ptx.split(&format!(".entry {name}(")).nth(1).expect("an entry point");
-    let types = entry.split(')').next().unwrap().lines().filter_map(|line| {
-        line.trim().strip_prefix(".param .").map(|rest| rest.split_whitespace().next().unwrap())
-    });
-    let types: Vec<&str> = types.collect();
-    assert_eq!(types.len(), words.len(), "{name}");
-    let one = |(ty, word): (&str, u64)| match ty {
-        "u64" | "s64" | "b64" => Arg::U64(word),
-        "f64" => Arg::F64(f64::from_bits(word)),
-        "f32" => Arg::F32(f32::from_bits(word as u32)),
-        _ => Arg::U32(word as u32),
-    };
-    types.into_iter().zip(words.iter().copied()).map(one).collect()
 }

@@ -1,8 +1,10 @@
 //! The driver on a double of NVIDIA's library.
 
+mod capture;
 mod double;
 mod failures;
 mod files;
+mod recordings;
 mod work;
 
 use super::{Cuda, CudaOptions};
