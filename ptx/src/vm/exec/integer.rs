@@ -1,24 +1,24 @@
 //! Integer arithmetic and logic.
 
-use super::registers::{Registers, ballot};
+use super::registers::Registers;
 use super::simd::vectorized;
 use crate::vm::access::WARP;
-use crate::vm::inst::{Carry, Count64, Divide, Int16, Int32, Int64, Shift64, Slot, WideProduct};
+use crate::vm::inst::{Count64, Int16, Int32, Int64, Shift64, Slot, WideProduct};
 
 #[inline(always)]
-fn s(x: u32) -> i32 {
+pub(super) fn s(x: u32) -> i32 {
     x as i32
 }
 
 /// High word of a signed product.
 #[inline(always)]
-fn mul_hi_s(a: u32, b: u32) -> u32 {
+pub(super) fn mul_hi_s(a: u32, b: u32) -> u32 {
     ((s(a) as i64 * s(b) as i64) >> 32) as u32
 }
 
 /// High word of an unsigned product.
 #[inline(always)]
-fn mul_hi_u(a: u32, b: u32) -> u32 {
+pub(super) fn mul_hi_u(a: u32, b: u32) -> u32 {
     ((a as u64 * b as u64) >> 32) as u32
 }
 
@@ -241,7 +241,7 @@ pub(super) fn bfi64(r: &mut Registers, mask: u32, d: Slot, a: Slot, b: Slot, c: 
 }
 
 #[inline(always)]
-fn h(x: u32) -> i32 {
+pub(super) fn h(x: u32) -> i32 {
     x as i16 as i32
 }
 
@@ -390,118 +390,4 @@ pub(super) fn wide_product16(
         let product = if signed { (h(a) * h(b)) as u32 } else { a.wrapping_mul(b) };
         product.wrapping_add(c)
     });
-}
-
-/// Quotients or remainders of the lanes in `mask`. The lowest lane that divides by zero, if any:
-/// then nothing is written.
-pub(super) fn divide(
-    r: &mut Registers,
-    mask: u32,
-    (f, remainder): (Divide, bool),
-    d: Slot,
-    a: Slot,
-    b: Slot,
-) -> Result<(), u32> {
-    let wide = matches!(f, Divide::S64 | Divide::U64);
-    let zero = if wide {
-        let b = r.double(b);
-        ballot(|lane| b[lane] == 0)
-    } else {
-        let b = r.word(b);
-        ballot(|lane| b[lane] == 0)
-    } & mask;
-    if zero != 0 {
-        return Err(zero.trailing_zeros());
-    }
-    // Lanes outside the mask divide by one instead of whatever they hold.
-    let on = |lane: usize| mask >> lane & 1 != 0;
-    if wide {
-        let (a, b) = (r.double(a), r.double(b));
-        let out = std::array::from_fn(|lane| {
-            let (a, b) = (a[lane], if on(lane) { b[lane] } else { 1 });
-            match (f, remainder) {
-                (Divide::S64, false) => (a as i64).wrapping_div(b as i64) as u64,
-                (Divide::S64, true) => (a as i64).wrapping_rem(b as i64) as u64,
-                (_, false) => a / b,
-                (_, true) => a % b,
-            }
-        });
-        r.set_double(d, &out, mask);
-    } else {
-        let (a, b) = (r.word(a), r.word(b));
-        let out = std::array::from_fn(|lane| {
-            let (a, b) = (a[lane], if on(lane) { b[lane] } else { 1 });
-            match (f, remainder) {
-                (Divide::S32, false) => s(a).wrapping_div(s(b)) as u32,
-                (Divide::S32, true) => s(a).wrapping_rem(s(b)) as u32,
-                (Divide::S16, false) => h(a).wrapping_div(h(b)) as u32 & 0xffff,
-                (Divide::S16, true) => h(a).wrapping_rem(h(b)) as u32 & 0xffff,
-                (_, false) => a / b,
-                (_, true) => a % b,
-            }
-        });
-        r.set_word(d, &out, mask);
-    }
-    Ok(())
-}
-
-/// 32-bit arithmetic with the carry of each lane.
-pub(super) fn carry32(
-    r: &mut Registers,
-    mask: u32,
-    (f, reads, writes): (Carry, bool, bool),
-    d: Slot,
-    (a, b, c): (Slot, Slot, Slot),
-) {
-    let carry = if reads { r.carry } else { 0 };
-    let (a, b, c) = (*r.word(a), *r.word(b), *r.word(c));
-    let mut out = [0; WARP];
-    let mut carries = 0;
-    for lane in 0..WARP {
-        let from = carry >> lane & 1;
-        let (x, y) = (a[lane], b[lane]);
-        let (x, y) = match f {
-            Carry::Add | Carry::Sub => (x, y),
-            Carry::MadLoU | Carry::MadLoS => (x.wrapping_mul(y), c[lane]),
-            Carry::MadHiU => (mul_hi_u(x, y), c[lane]),
-            Carry::MadHiS => (mul_hi_s(x, y), c[lane]),
-        };
-        // The carry of a subtraction is its borrow.
-        let wide = if f == Carry::Sub {
-            (x as u64).wrapping_sub(y as u64 + from as u64)
-        } else {
-            x as u64 + y as u64 + from as u64
-        };
-        out[lane] = wide as u32;
-        carries |= ((wide >> 32 & 1) as u32) << lane;
-    }
-    r.set_word(d, &out, mask);
-    if writes {
-        r.carry = r.carry & !mask | carries & mask;
-    }
-}
-
-/// 64-bit sums and differences with the carry of each lane.
-pub(super) fn carry64(
-    r: &mut Registers,
-    mask: u32,
-    (f, reads, writes): (Carry, bool, bool),
-    d: Slot,
-    (a, b): (Slot, Slot),
-) {
-    let carry = if reads { r.carry } else { 0 };
-    let (a, b) = (*r.double(a), *r.double(b));
-    let mut out = [0; WARP];
-    let mut carries = 0;
-    for lane in 0..WARP {
-        let from = (carry >> lane & 1) as u128;
-        let (x, y) = (a[lane] as u128, b[lane] as u128);
-        let wide = if f == Carry::Sub { x.wrapping_sub(y + from) } else { x + y + from };
-        out[lane] = wide as u64;
-        carries |= ((wide >> 64 & 1) as u32) << lane;
-    }
-    r.set_double(d, &out, mask);
-    if writes {
-        r.carry = r.carry & !mask | carries & mask;
-    }
 }

@@ -3,8 +3,10 @@
 mod access;
 mod barrier;
 mod block;
+mod carry;
 mod compare;
 mod convert;
+mod division;
 mod exchange;
 mod float;
 mod fresh;

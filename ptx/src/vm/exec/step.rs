@@ -8,7 +8,7 @@ use super::convert::{convert, convert_pair, convert_tf32};
 use super::exchange::{self, Misuse};
 use super::registers::{FULL, Registers, ballot};
 use super::warp::Warp;
-use super::{float, half, integer, matrix, windows};
+use super::{carry, division, float, half, integer, matrix, windows};
 use crate::vm::access::WARP;
 use crate::vm::fault::{Fault, FaultKind};
 use crate::vm::inst::{Class, Compare, Inst, NONE, NOTHING_LEFT, Op, Vote};
@@ -220,7 +220,7 @@ impl Block<'_> {
             Op::Int16 { f, d, a, b, c } => integer::int16(r, mask, f, d, a, b, c),
             Op::Count64 { f, d, a } => integer::count64(r, mask, f, d, a),
             Op::Divide { f, remainder, d, a, b } => {
-                integer::divide(r, mask, (f, remainder), d, a, b).map_err(|lane| {
+                division::divide(r, mask, (f, remainder), d, a, b).map_err(|lane| {
                     let detail = "division by zero has no defined result".to_string();
                     self.found(warp, pc, FaultKind::Trap, (lane, detail))
                 })?;
@@ -229,10 +229,10 @@ impl Block<'_> {
                 integer::wide_product16(r, mask, signed, d, (a, b, c));
             }
             Op::Carry32 { f, reads, writes, d, a, b, c } => {
-                integer::carry32(r, mask, (f, reads, writes), d, (a, b, c));
+                carry::carry32(r, mask, (f, reads, writes), d, (a, b, c));
             }
             Op::Carry64 { f, reads, writes, d, a, b } => {
-                integer::carry64(r, mask, (f, reads, writes), d, (a, b));
+                carry::carry64(r, mask, (f, reads, writes), d, (a, b));
             }
             Op::Half { f, ty, saturate, d, a, b, c } => {
                 half::half(r, mask, (f, ty, saturate), d, (a, b, c));
