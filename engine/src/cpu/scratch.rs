@@ -41,7 +41,7 @@ pub fn with_local<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
 pub struct Partials {
     floats: Vec<f32>,
     doubles: Vec<f64>,
-    logits: Vec<f32>,
+    exponentials: Vec<f32>,
 }
 
 impl Partials {
@@ -61,8 +61,8 @@ impl Partials {
         &mut self.doubles[..len]
     }
 
-    /// Where the logits of a block of tokens are kept between calls.
-    pub fn logits(&mut self) -> &mut Vec<f32> {
-        &mut self.logits
+    /// Where the exponentials of a block of tokens are kept between calls.
+    pub fn exponentials(&mut self) -> &mut Vec<f32> {
+        &mut self.exponentials
     }
 }

@@ -34,11 +34,13 @@ fn split_vocabularies_are_correct() {
     verify(cases);
 }
 
-/// More rows than the block whose logits are kept for the gradient of the weight.
+/// More rows than the block whose exponentials are kept for the gradient of the weight, of a
+/// vocabulary that is one tile and of one that is many.
 #[test]
-fn blocks_of_kept_logits_are_correct() {
+fn blocks_of_kept_exponentials_are_correct() {
     let wanted = Wanted::Both;
-    verify([Loss { rows: 4200, width: 6, vocab: 97, wanted, differences: false }]);
+    let cases = [(4200, 97), (600, 33_000)];
+    verify(cases.map(|(rows, vocab)| Loss { rows, width: 6, vocab, wanted, differences: false }));
 }
 
 #[test]
