@@ -25,7 +25,7 @@ impl Default for PosteriorConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FastConfig {
-    /// Optimiser steps per sequence. Default 16.
+    /// Optimiser steps per sequence; 0 where there are no latents. Default 16.
     pub steps: usize,
     /// Learning rate at the first step where no ramp applies. Default 0.34.
     pub lr: f64,
