@@ -8,6 +8,7 @@ mod disk;
 mod divergence;
 mod interrupt;
 mod kernels;
+mod latents;
 mod pipeline;
 mod runs;
 mod settings;

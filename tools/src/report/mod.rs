@@ -24,6 +24,7 @@ mod look;
 mod metrics;
 mod number;
 mod page;
+mod probe;
 mod publish;
 mod run;
 mod samples;
@@ -39,6 +40,7 @@ mod timing;
 use std::path::{Path, PathBuf};
 
 pub use error::Error;
+pub use probe::{ProbePage, ProbePoint, write_probe};
 pub use summary::{ReportSummary, RunSummary, Validation};
 
 use run::Run;

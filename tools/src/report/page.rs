@@ -9,7 +9,7 @@ use super::run::Run;
 use super::samples_table::samples_table;
 use super::{charts, fast_charts, tables};
 
-const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str = include_str!("page.css");
 
 /// The whole document.
 pub(super) fn page(runs: &[Run], notes: &[String]) -> String {

@@ -1,8 +1,8 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ltm_engine::DeviceExt;
 use ltm_engine::cpu::Cpu;
-use ltm_engine::{Device, DeviceExt};
 use ltm_tools::tokenizer::{Tokenizer, TokenizerKind};
 use tempfile::TempDir;
 

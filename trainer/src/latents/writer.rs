@@ -18,7 +18,7 @@ const _: () = assert!(cfg!(target_endian = "little"));
 pub struct Writer {
     path: PathBuf,
     header: Header,
-    texts: u64,
+    written: Written,
     /// The file to be; the means are already in their place.
     whole: Part,
     logvar: Part,
@@ -26,10 +26,16 @@ pub struct Writer {
 }
 
 /// What was written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Written {
     /// Texts in the file.
     pub texts: u64,
+    /// Tokens that their latents were inferred from.
+    pub tokens: u64,
+    /// Nats of these tokens in all.
+    pub nll: f64,
+    /// Nats of KL from the prior in all.
+    pub kl: f64,
     /// Its bytes.
     pub bytes: u64,
     /// Whether these are all that there were to encode.
@@ -50,7 +56,7 @@ impl Writer {
         Ok(Self {
             path: path.to_owned(),
             header,
-            texts: 0,
+            written: Written::default(),
             whole,
             logvar: Part::create(path, "logvar.tmp")?,
             index: Part::create(path, "index.tmp")?,
@@ -59,7 +65,7 @@ impl Writer {
 
     /// Texts so far.
     pub fn texts(&self) -> u64 {
-        self.texts
+        self.written.texts
     }
 
     /// Appends a text, whose posterior is `[N, D]` of the header.
@@ -68,7 +74,7 @@ impl Writer {
     /// Any I/O error.
     pub fn append(&mut self, text: &Text, encoded: &Encoded) -> Result<(), LatentsError> {
         let entry = Entry {
-            text: self.texts,
+            text: self.written.texts,
             source: text.source.clone(),
             piece: text.piece,
             tokens: text.tokens() as u64,
@@ -81,7 +87,10 @@ impl Writer {
         self.whole.write(bytemuck::cast_slice(&encoded.posterior.mu))?;
         self.logvar.write(bytemuck::cast_slice(&encoded.posterior.logvar))?;
         self.index.write(&line)?;
-        self.texts += 1;
+        self.written.texts += 1;
+        self.written.tokens += entry.tokens;
+        self.written.nll += entry.nll;
+        self.written.kl += entry.kl;
         Ok(())
     }
 
@@ -91,18 +100,18 @@ impl Writer {
     /// [`LatentsError::NoText`] if there is none, or any I/O error; what had the name is then as it
     /// was.
     pub fn finish(mut self, complete: bool) -> Result<Written, LatentsError> {
-        if self.texts == 0 {
+        if self.written.texts == 0 {
             return Err(LatentsError::NoText { path: self.path.clone() });
         }
         self.header.complete = complete;
         self.whole.append(&mut self.logvar)?;
         let index = self.whole.append(&mut self.index)?;
-        let mut json = serde_json::to_vec(&self.header.json(self.texts, index))
+        let mut json = serde_json::to_vec(&self.header.json(self.written.texts, index))
             .map_err(LatentsError::Describe)?;
         json.resize((BYTES - LENGTH_FIELD) as usize, b' ');
         let length = (BYTES - LENGTH_FIELD).to_le_bytes();
         let bytes = self.whole.publish(&[&length[..], &json].concat(), &self.path)?;
-        Ok(Written { texts: self.texts, bytes, complete })
+        Ok(Written { bytes, complete, ..self.written.clone() })
     }
 }
 
