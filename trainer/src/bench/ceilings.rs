@@ -13,6 +13,8 @@ use crate::Result;
 pub struct Ceilings {
     /// Bytes per second that a large copy inside the device reads and writes together.
     pub copy_bytes_per_second: f64,
+    /// Bytes of that copy.
+    pub copied_bytes: usize,
     /// FLOPs per second of a large square product in the storage type.
     pub product_flops_per_second: f64,
     /// Edge of that product.
@@ -33,6 +35,7 @@ impl Ceilings {
         let copy = Self::copy(device, sampling)?;
         Ok(Self {
             copy_bytes_per_second: 2.0 * sampling.copied_bytes as f64 / copy.median,
+            copied_bytes: sampling.copied_bytes,
             product_flops_per_second: 2.0 * (n as f64).powi(3) / product.median,
             product_edge: n,
             product_by: "own kernel",

@@ -57,7 +57,8 @@ impl KernelTime {
 impl Ceilings {
     fn line(&self) -> String {
         format!(
-            "ceilings: a large copy {:.1} GB/s, a product of edge {} {:.2} TFLOP/s ({})",
+            "ceilings: a copy of {} MiB {:.1} GB/s, a product of edge {} {:.2} TFLOP/s ({})",
+            self.copied_bytes >> 20,
             self.copy_bytes_per_second / 1e9,
             self.product_edge,
             self.product_flops_per_second / 1e12,

@@ -28,7 +28,7 @@ fn config(settings: &[&str]) -> Config {
 #[test]
 fn every_module_is_measured_with_arguments_that_take_turns() {
     let mut gpu = Gpu::new(Ledger::noting());
-    let sampling = Sampling { rotated_bytes: 1 << 20, ..Sampling::of(Clock::Host) };
+    let sampling = Sampling { rotated_bytes: 1 << 20, ..Sampling::of(Clock::Host, 48, 64) };
     let kernels = kernels(&mut gpu, &config(&["train.dtype=bf16"]), sampling).unwrap();
     let launched: BTreeSet<_> =
         gpu.driver().take_launches().iter().map(|launch| launch.entry.module).collect();
@@ -45,7 +45,7 @@ fn every_module_is_measured_with_arguments_that_take_turns() {
 #[test]
 fn the_same_cases_run_on_the_cpu() {
     let mut cpu = ltm_engine::open(DeviceKind::Cpu, 1).unwrap();
-    let kernels = kernels(cpu.as_mut(), &config(&[]), Sampling::of(Clock::Host)).unwrap();
+    let kernels = kernels(cpu.as_mut(), &config(&[]), Sampling::of(Clock::Host, 48, 64)).unwrap();
     assert_eq!(kernels.clock, "the host's clock");
     for kernel in &kernels.kernels {
         let Times { p10, median, p90 } = kernel.times;

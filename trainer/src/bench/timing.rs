@@ -27,16 +27,18 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// On a GPU: samples that hide the resolution of its clock, and arguments that are twice the
-    /// largest cache of today's GPUs (126 MB). On others enough to see that it works.
-    pub fn of(clock: Clock) -> Self {
+    /// For operations on `rows` rows of `width` numbers. On a GPU: samples that hide the resolution
+    /// of its clock, arguments that are twice the largest cache of today's GPUs (126 MB), and
+    /// ceilings of up to 1 GiB and an edge of 8192. On others enough to see that it works.
+    pub fn of(clock: Clock, rows: usize, width: usize) -> Self {
+        let edge = rows.next_power_of_two();
         match clock {
             Clock::Device => Self {
                 samples: 20,
                 seconds: 1e-3,
                 rotated_bytes: 256 << 20,
-                copied_bytes: 1 << 30,
-                product_edge: 8192,
+                copied_bytes: (64 * rows * width).clamp(1 << 20, 1 << 30),
+                product_edge: edge.clamp(64, 8192),
             },
             Clock::Host => Self {
                 samples: 3,

@@ -18,7 +18,7 @@ use ltm_engine::DeviceKind;
 use ltm_engine::cpu::matmul_usage;
 use ltm_engine::philox::Stream;
 
-use super::device::DeviceArgs;
+use super::device::{DeviceArgs, parse_bytes};
 use super::output::say;
 
 /// Arguments of `ltm bench`.
@@ -50,6 +50,13 @@ pub struct Args {
     /// then iterations part by part; on the virtual GPU everything is small, to see that it works
     #[arg(long, conflicts_with_all = ["count", "by_operation"])]
     kernels: bool,
+    /// With --kernels: samples of an operation [default: 20 on an NVIDIA GPU, else 3]
+    #[arg(long, requires = "kernels")]
+    samples: Option<usize>,
+    /// With --kernels: bytes of the arguments that the calls of an operation take in turn, so that
+    /// no cache holds them [default: 256MiB on an NVIDIA GPU, else two sets of them]
+    #[arg(long, requires = "kernels", value_parser = parse_bytes)]
+    rotate: Option<u64>,
     /// Instead of timing, count what the kernels of a fast step move and compute, on the virtual
     /// GPU; --set model.dim=256 and the like for another shape
     #[arg(long)]

@@ -36,15 +36,20 @@ pub(super) fn reduced(layers: Layers, shape: Shape) -> Result<Layers, ConfigErro
 
 /// Times the operations, and then the iterations of each reading.
 pub(super) fn run(args: &Args, readings: &[ReadingArg]) -> anyhow::Result<ExitCode> {
-    if args.iterations == 0 {
-        bail!("--iterations is 0, expected at least 1");
+    for (flag, value) in [("--iterations", args.iterations), ("--samples", samples(args))] {
+        if value == 0 {
+            bail!("{flag} is 0, expected at least 1");
+        }
     }
     let first = readings.first().copied().context("no reading to measure")?;
     let mut config = args.config(first)?;
     let times = {
         let mut device = args.device.open()?;
         config.train.micro_batch = Fit::of(&config, Room::of(device.as_ref()))?.micro_batch;
-        let sampling = Sampling::of(device.clock());
+        let rows = config.train.micro_batch * config.seq_len();
+        let mut sampling = Sampling::of(device.clock(), rows, config.model.dim);
+        sampling.samples = args.samples.unwrap_or(sampling.samples);
+        sampling.rotated_bytes = args.rotate.unwrap_or(sampling.rotated_bytes);
         kernels(device.as_mut(), &config, sampling)?
     };
     operations(args, &times)?;
@@ -52,6 +57,11 @@ pub(super) fn run(args: &Args, readings: &[ReadingArg]) -> anyhow::Result<ExitCo
         iterations(args, *reading, &times)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Samples asked for, or any number.
+fn samples(args: &Args) -> u64 {
+    args.samples.map_or(1, |samples| samples as u64)
 }
 
 fn operations(args: &Args, times: &Kernels) -> anyhow::Result<()> {

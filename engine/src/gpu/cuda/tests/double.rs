@@ -218,8 +218,7 @@ impl Api for Double {
     }
 
     fn milliseconds(&self, from: Handle, to: Handle) -> Outcome<f32> {
-        self.begin("milliseconds")?;
-        Ok((to - from) as f32)
+        self.begin("milliseconds").map(|_| (to - from) as f32)
     }
 
     fn destroy_event(&self, event: Handle) -> Outcome<()> {
