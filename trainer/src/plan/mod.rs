@@ -17,6 +17,7 @@ pub use error::PlanError;
 pub use fit::{Fit, Room};
 pub use machine::Machine;
 pub use memory::Memory;
+pub(crate) use work::window_pairs;
 pub use work::{Parts, Pass};
 
 use serde::Serialize;
