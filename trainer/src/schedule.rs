@@ -31,6 +31,14 @@ pub fn fast_peak(config: &Config, iteration: u64) -> f64 {
     fast.ramp_from + (fast.ramp_to - fast.ramp_from) * done
 }
 
+/// Factor of the KL in iteration `iteration` (from 0): a linear rise that ends at
+/// `posterior.kl_weight` in iteration `posterior.kl_warmup - 1`, and whose first step is above 0.
+pub fn kl_weight(config: &Config, iteration: u64) -> f64 {
+    let posterior = &config.posterior;
+    let share = (iteration + 1) as f64 / posterior.kl_warmup.max(1) as f64;
+    posterior.kl_weight * share.min(1.0)
+}
+
 /// Learning rate of the weights in iteration `iteration` (from 0).
 pub fn slow_lr(config: &Config, iteration: u64) -> f64 {
     let slow = &config.slow;

@@ -9,9 +9,7 @@ use super::parallel::Shared;
 use super::pool::for_each;
 use super::scratch::Partials;
 use super::steps;
-use crate::ops::{
-    ADAMW_CONSTANTS, DescentRule, GaussianDescent, GaussianShape, KlTerm, Langevin,
-};
+use crate::ops::{ADAMW_CONSTANTS, DescentRule, GaussianDescent, GaussianShape, KlTerm, Langevin};
 use crate::{DeviceId, Result};
 
 /// Latent vector `vector` of all samples, in sample-major order.
@@ -103,11 +101,7 @@ fn vector_kls(
     });
 }
 
-pub fn update(
-    device: DeviceId,
-    args: &GaussianDescent<'_>,
-    partials: &mut Partials,
-) -> Result<()> {
+pub fn update(device: DeviceId, args: &GaussianDescent<'_>, partials: &mut Partials) -> Result<()> {
     const OP: &str = "gaussian_descent";
     let GaussianDescent { rule, kl_term, update } = args;
     let (shape, width) = (update.shape, kl_term.width);

@@ -25,7 +25,9 @@ impl<'a> PriorValues<'a> {
         per_sample: usize,
     ) -> Result<Self> {
         Ok(match prior {
-            None => Self { mean: vec![0.0; per_sample].into(), logvar: vec![0.0; per_sample].into() },
+            None => {
+                Self { mean: vec![0.0; per_sample].into(), logvar: vec![0.0; per_sample].into() }
+            }
             Some(prior) => Self {
                 mean: read::<f32>(device, op, prior.mean)?.into(),
                 logvar: read::<f32>(device, op, prior.logvar)?.into(),
