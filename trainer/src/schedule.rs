@@ -225,6 +225,15 @@ mod tests {
     }
 
     #[test]
+    fn the_kl_weight_rises_to_its_value() {
+        let mut config = config();
+        assert_eq!([0, 1, 60000].map(|iteration| kl_weight(&config, iteration)), [1.0; 3]);
+        (config.posterior.kl_weight, config.posterior.kl_warmup) = (0.5, 4);
+        let weights = [0, 1, 2, 3, 4, 60000].map(|iteration| kl_weight(&config, iteration));
+        assert_eq!(weights, [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]);
+    }
+
+    #[test]
     fn all_or_no_fast_steps() {
         let mut config = config();
         let all = TrajectorySteps::draw(&config, 5);

@@ -14,6 +14,9 @@ const MAX_LAYERS: usize = 1024;
 /// Token, latent and element indices are 32-bit in the kernels.
 const MAX_EXTENT: usize = 1 << 24;
 
+/// Far beyond any use; devices take the weight in 32 bits.
+const MAX_KL_WEIGHT: f64 = 1e6;
+
 impl Config {
     /// Checks every value, alone and against the others.
     ///
@@ -126,7 +129,12 @@ impl Config {
         c.not_negative("fast.ramp_to", f.ramp_to);
         c.beta("fast.momentum", f.momentum);
         c.positive("fast.langevin_step", f.langevin_step);
-        c.not_negative("posterior.kl_weight", p.kl_weight);
+        c.require(
+            (0.0..=MAX_KL_WEIGHT).contains(&p.kl_weight),
+            "posterior.kl_weight",
+            p.kl_weight,
+            format!("0 to {MAX_KL_WEIGHT}"),
+        );
         c.not_negative("posterior.free_bits", p.free_bits);
         c.require(
             p.free_bits == 0.0 || !f.method.is_point(),

@@ -114,8 +114,7 @@ impl Generator {
     /// If the configuration is contradictory or the device has no memory left.
     pub fn new(device: &mut dyn Device, config: &Config, parameters: &Parameters) -> Result<Self> {
         let shape = BatchShape { batch: 1, seq: 1 };
-        let workspace =
-            Workspace::new(device, &config.model, shape, (config.storage(), false), 0)?;
+        let workspace = Workspace::new(device, &config.model, shape, (config.storage(), false), 0)?;
         workspace.know_prior(parameters)?;
         Ok(Self {
             config: config.clone(),

@@ -2,9 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use ltm_engine::ops::{
-    GaussianKl, GaussianPrior, KlTerm, PriorBackward, PriorDivergence,
-};
+use ltm_engine::ops::{GaussianKl, GaussianPrior, KlTerm, PriorBackward, PriorDivergence};
 use ltm_engine::{Buffer, Device, DeviceExt};
 
 use crate::Result;
@@ -158,11 +156,7 @@ impl HostPrior {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn read(
-        device: &mut dyn Device,
-        parameters: &Parameters,
-        numbers: usize,
-    ) -> Result<Self> {
+    pub fn read(device: &mut dyn Device, parameters: &Parameters, numbers: usize) -> Result<Self> {
         Ok(match Learned::of(parameters)? {
             None => Self::standard(numbers),
             Some(prior) => {

@@ -67,7 +67,9 @@ impl Log {
         }
         // What a point does not have is left out.
         values.retain(|(name, value)| {
-            metrics.point.is_none() || !value.is_nan() || !(name.ends_with("kl") || name.ends_with("bound"))
+            metrics.point.is_none()
+                || !value.is_nan()
+                || !(name.ends_with("kl") || name.ends_with("bound"))
         });
         let values: Vec<(&str, f32)> = values.into_iter().map(|(n, v)| (n, v as f32)).collect();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());

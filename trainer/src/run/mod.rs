@@ -211,8 +211,7 @@ impl Run<'_> {
                 }
                 return Err(error.into());
             }
-            let visit =
-                self.store.as_mut().map(|store| Visit::new(store, &windows, iteration));
+            let visit = self.store.as_mut().map(|store| Visit::new(store, &windows, iteration));
             let batch = (&tokens[..], &targets[..]);
             let report = match self.trainer.iterate_on(iteration, batch, visit, stop) {
                 Ok(report) => report,
@@ -390,3 +389,6 @@ fn metrics(
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

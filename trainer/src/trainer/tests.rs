@@ -4,7 +4,7 @@ use super::*;
 use crate::config::{Layers, Preset};
 
 /// A model of a few thousand weights with two fast steps, changed by `settings`.
-fn trainer(settings: &[&str]) -> Trainer {
+pub(crate) fn trainer(settings: &[&str]) -> Trainer {
     let small = [
         "model.dim=16",
         "model.heads=2",
@@ -26,7 +26,7 @@ fn trainer(settings: &[&str]) -> Trainer {
 }
 
 /// Four sequences of twelve tokens, and their targets.
-fn batch() -> (Vec<i32>, Vec<i32>) {
+pub(crate) fn batch() -> (Vec<i32>, Vec<i32>) {
     let token = |i: usize| (i * i + i / 5) as i32 % 23;
     ((0..48).map(token).collect(), (1..49).map(token).collect())
 }
