@@ -33,7 +33,7 @@ pub struct TrainingPasses {
 pub struct Passes {
     /// The part that does not depend on z; trainable in training.
     pub prefix: Program,
-    /// A fast step: gradient with respect to z, no weight gradients.
+    /// A fast step: gradient with respect to z, no weight gradients. Without latents it is `score`.
     pub fast: Program,
     /// Losses alone.
     pub score: Program,

@@ -19,9 +19,12 @@ pub fn fast_lr(config: &FastConfig, step: usize, peak: f64) -> f64 {
     if step < span { low + cosine(step as f64 / span as f64) * (peak - low) } else { low }
 }
 
-/// Learning rate of the first fast step of an iteration.
+/// Learning rate of the first fast step of an iteration; 0 where there is no fast step.
 pub fn fast_peak(config: &Config, iteration: u64) -> f64 {
     let fast = &config.fast;
+    if config.model.is_autoregressive() {
+        return 0.0;
+    }
     if !config.ramps() {
         return fast.lr;
     }

@@ -83,6 +83,7 @@ impl Workspace {
             per_layer: model.latents_per_layer() * model.dim,
         };
         let (rows, wide, latent) = (shape.rows(), shape.rows() * model.dim, gaussian.len());
+        let queries = queries_len(model, shape);
         let mut floats = |len: usize| device.alloc(DType::F32, len);
         Ok(Self {
             shape,
@@ -101,9 +102,9 @@ impl Workspace {
             z: device.alloc(storage, latent)?,
             d_z: device.alloc(storage, latent)?,
             prefix_stream: device.alloc(storage, wide)?,
-            prefix_queries: device.alloc(storage, wide)?,
+            prefix_queries: device.alloc(storage, queries)?,
             prefix_gradients: match trainable {
-                true => Some((device.alloc(storage, wide)?, device.alloc(storage, wide)?)),
+                true => Some((device.alloc(storage, wide)?, device.alloc(storage, queries)?)),
                 false => None,
             },
             kl: device.alloc(DType::F64, shape.batch)?,
@@ -173,9 +174,9 @@ impl Workspace {
         steps: usize,
     ) -> usize {
         let latent = shape.batch * model.latents * model.dim;
-        let wide = shape.rows() * model.dim;
-        let gradients = if trainable { 2 } else { 0 };
-        let stored = 2 * latent + (2 + gradients) * wide;
+        let prefix = shape.rows() * model.dim + queries_len(model, shape);
+        let gradients = if trainable { 1 } else { 0 };
+        let stored = 2 * latent + (1 + gradients) * prefix;
         let floats = 7 * latent + 5 * shape.rows() + steps * ADAMW_CONSTANTS + shape.batch;
         let doubles = shape.batch + trace_len(steps, shape.batch);
         storage.size() * stored + 4 * floats + 8 * doubles
@@ -321,6 +322,11 @@ impl Workspace {
     pub fn sequence_kl(&self, device: &mut dyn Device) -> Result<Vec<f64>> {
         device.read(&self.kl)
     }
+}
+
+/// Numbers of the queries that the prefix hands over: none where there are no latents to ask.
+fn queries_len(model: &ModelConfig, shape: BatchShape) -> usize {
+    if model.is_autoregressive() { 0 } else { shape.rows() * model.dim }
 }
 
 /// Numbers of a trace of `steps` fast steps and the end.

@@ -79,7 +79,7 @@ impl Default for PosteriorConfig {
 pub struct FastConfig {
     /// What the loop does. Default `adamw`.
     pub method: Method,
-    /// Optimiser steps per sequence. Default 16.
+    /// Optimiser steps per sequence; 0 where there are no latents. Default 16.
     pub steps: usize,
     /// Learning rate at the first step where no ramp applies. Default 0.34.
     pub lr: f64,

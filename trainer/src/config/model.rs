@@ -18,7 +18,8 @@ pub struct ModelConfig {
     pub max_seq_len: usize,
     /// Tokens a token attends to, itself included. Default 256.
     pub window: usize,
-    /// Latent vectors N over all layers together; each layer sees N / L. Default 24.
+    /// Latent vectors N over all layers together; each layer sees N / L. 0 makes a plain
+    /// autoregressive model: no latent attention, no posterior, no fast loop. Default 24.
     pub latents: usize,
     /// Width of the feed-forward block; 0 takes 8/3 of `dim` rounded up to `multiple_of`. Default 0.
     pub ffn_dim: usize,
@@ -97,6 +98,11 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
+    /// Whether there are no latents: each token depends on those before it and on nothing else.
+    pub fn is_autoregressive(&self) -> bool {
+        self.latents == 0
+    }
+
     /// Width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.dim / self.heads
@@ -115,13 +121,14 @@ impl ModelConfig {
         }
     }
 
-    /// Distance between the rotary positions of neighbouring latents of a layer.
+    /// Distance between the rotary positions of neighbouring latents of a layer; of at least one
+    /// latent.
     pub fn latent_stride(&self) -> usize {
         let spread_over = match self.latent_spacing {
             LatentSpacing::Total => self.latents,
             LatentSpacing::PerLayer => self.latents_per_layer(),
         };
-        self.max_seq_len / spread_over
+        self.max_seq_len / spread_over.max(1)
     }
 
     /// Rotary positions of a layer's latents, one per latent; the same in every layer.
@@ -138,7 +145,14 @@ impl ModelConfig {
             let mut push = |name: &str, shape: &[usize]| {
                 shapes.push((format!("layers.{layer}.{name}.weight"), shape.to_vec()));
             };
-            for block in ["attention", "cross_attention"] {
+            let (blocks, norms): (&[&str], &[&str]) = match self.is_autoregressive() {
+                true => (&["attention"], &["attention_norm", "ffn_norm"]),
+                false => (
+                    &["attention", "cross_attention"],
+                    &["attention_norm", "cross_attention_norm", "ffn_norm"],
+                ),
+            };
+            for block in blocks {
                 for matrix in ["wq", "wk", "wv", "wo"] {
                     push(&format!("{block}.{matrix}"), &[d, d]);
                 }
@@ -146,7 +160,7 @@ impl ModelConfig {
             push("feed_forward.gate_proj", &[f, d]);
             push("feed_forward.up_proj", &[f, d]);
             push("feed_forward.down_proj", &[d, f]);
-            for norm in ["attention_norm", "cross_attention_norm", "ffn_norm"] {
+            for norm in norms {
                 push(norm, &[d]);
             }
         }

@@ -163,6 +163,23 @@ fn impossible_combinations_are_all_listed() {
     }
 }
 
+/// Without latents there is nothing to infer, whatever the preset says of the fast loop.
+#[test]
+fn no_latents_leave_no_fast_loop() {
+    let layers = preset(Preset::Tiny).set("model.latents=0").unwrap();
+    let layers = layers.set("slow.trajectory_samples=3").unwrap();
+    let config = layers.finish(None).unwrap();
+    assert!(config.model.is_autoregressive());
+    assert_eq!((config.fast.steps, config.trajectory_samples()), (0, 0));
+    assert!(config.latent_positions().is_empty());
+    let again = Layers::from_config(config.clone()).set("fast.steps=9").unwrap();
+    assert_eq!(again.finish(None).unwrap(), config);
+    let mut by_hand = config;
+    by_hand.fast.steps = 2;
+    let error = by_hand.check().unwrap_err().to_string();
+    assert!(error.contains("`fast.steps = 2`") && error.contains("model.latents"), "{error}");
+}
+
 #[test]
 fn resuming_longer_keeps_the_schedule_and_compares_only_what_matters() {
     let stored = preset(Preset::Tiny).finish(None).unwrap();

@@ -46,12 +46,17 @@ impl Config {
             ("model.heads", m.heads),
             ("model.max_seq_len", m.max_seq_len),
             ("model.window", m.window),
-            ("model.latents", m.latents),
             ("model.multiple_of", m.multiple_of),
         ] {
             let fits = (1..=MAX_EXTENT).contains(&value);
             c.require(fits, key, value, format!("1 to {MAX_EXTENT}"));
         }
+        c.require(
+            m.latents <= MAX_EXTENT,
+            "model.latents",
+            m.latents,
+            format!("0 (a plain autoregressive model) to {MAX_EXTENT}"),
+        );
         c.require(
             (1..=MAX_LAYERS).contains(&m.layers),
             "model.layers",
@@ -118,7 +123,12 @@ impl Config {
             "a finite number",
         );
         c.not_negative("posterior.logvar_std", p.logvar_std);
-        c.require((1..=MAX_EXTENT).contains(&f.steps), "fast.steps", f.steps, "at least 1");
+        match self.model.is_autoregressive() {
+            true => c.require(f.steps == 0, "fast.steps", f.steps, "0, as model.latents = 0"),
+            false => {
+                c.require((1..=MAX_EXTENT).contains(&f.steps), "fast.steps", f.steps, "at least 1");
+            }
+        }
         c.not_negative("fast.lr", f.lr);
         c.require((0.0..=1.0).contains(&f.floor), "fast.floor", f.floor, "0 to 1");
         c.beta("fast.beta1", f.beta1);

@@ -36,7 +36,7 @@ use crate::workspace::Workspace;
 use crate::{Result, sites};
 use decoder::Decoder;
 
-/// Where z comes from.
+/// Where z comes from. A model without latents has none, and writes the same text either way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Latents {
     /// The model's prior: N(0, I), or the one that it has learned.
@@ -91,7 +91,7 @@ pub struct Generated {
     pub tokens: Vec<i32>,
     /// Why there are no more.
     pub end: End,
-    /// How z was inferred; `None` if it was drawn from the prior.
+    /// How z was inferred; `None` if it was drawn from the prior, or there is none.
     pub thought: Option<Thought>,
 }
 
@@ -139,11 +139,13 @@ impl Generator {
         let vocab = request.sampling.check(self.config.model.vocab_size)?;
         self.check_prompt(request)?;
         let thought = match &request.latents {
-            Latents::Prior => {
+            Latents::Posterior(fast) if !self.config.model.is_autoregressive() => {
+                Some(self.infer(device, request, fast)?)
+            }
+            _ => {
                 self.imagine(device, request)?;
                 None
             }
-            Latents::Posterior(fast) => Some(self.infer(device, request, fast)?),
         };
         for &token in request.prompt {
             self.decoder.push(device, token)?;
@@ -179,6 +181,8 @@ impl Generator {
             return Err(GenerateError::UnknownToken { place, token, vocab });
         }
         match request.latents {
+            _ if model.is_autoregressive() && tokens > 0 => Ok(()),
+            _ if model.is_autoregressive() => Err(GenerateError::NoStart),
             Latents::Prior if tokens == 0 => Err(GenerateError::NoStart),
             Latents::Posterior(_) if tokens < 2 => Err(GenerateError::PromptTooShort { tokens }),
             Latents::Posterior(_) if tokens > model.max_seq_len => {

@@ -57,7 +57,7 @@ pub struct Batch {
 pub struct Work {
     /// The part that does not depend on z: once per iteration.
     pub prefix: Pass,
-    /// A fast step with the gradient of z alone.
+    /// A fast step with the gradient of z alone; nothing where there are no latents.
     pub fast: Pass,
     /// A fast step with the weights' gradients too.
     pub fast_with_weights: Pass,
@@ -163,7 +163,10 @@ impl Work {
         let suffix =
             |latents, weights| work::suffix(&config.model, shape, Gradients { latents, weights });
         let prefix = work::prefix(&config.model, shape);
-        let (fast, fast_with_weights) = (suffix(true, false), suffix(true, true));
+        let (fast, fast_with_weights) = match config.model.is_autoregressive() {
+            true => (Pass::default(), Pass::default()),
+            false => (suffix(true, false), suffix(true, true)),
+        };
         let slow = suffix(false, true);
         let fast_steps = config.fast.steps;
         let steps_with_weights = config.trajectory_samples().min(fast_steps);

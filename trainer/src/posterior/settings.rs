@@ -12,8 +12,9 @@ use crate::{Error, Result};
 ///
 /// `steps` replaces the number of fast steps; 0 leaves the posterior at its random start. The
 /// cosine keeps the length `fast.schedule_steps` if that is set, and spans the new number of
-/// steps otherwise.
+/// steps otherwise. A model without latents has no fast loop whatever is asked for.
 pub fn inference_settings(config: &Config, steps: Option<usize>) -> FastConfig {
+    let steps = steps.filter(|_| !config.model.is_autoregressive());
     FastConfig {
         steps: steps.unwrap_or(config.fast.steps),
         lr: if config.ramps() { config.fast.ramp_to } else { config.fast.lr },
