@@ -192,12 +192,13 @@ impl Work {
 
 /// Parameters by what they are for, in the order of the computation.
 fn groups(config: &Config) -> Vec<Group> {
-    const KINDS: [(&str, &str); 5] = [
+    const KINDS: [(&str, &str); 6] = [
         ("embedding, tied", "tok_embeddings."),
         ("window attention", ".attention."),
         ("latent attention", ".cross_attention."),
         ("feed-forward", ".feed_forward."),
         ("normalisation", "norm."),
+        ("prior", "prior."),
     ];
     let mut groups = KINDS.map(|(name, _)| Group { name, parameters: 0 });
     for (name, shape) in config.parameter_shapes() {
@@ -207,5 +208,5 @@ fn groups(config: &Config) -> Vec<Group> {
             }
         }
     }
-    groups.into()
+    groups.into_iter().filter(|group| group.name != "prior" || group.parameters > 0).collect()
 }
