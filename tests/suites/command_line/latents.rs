@@ -64,15 +64,15 @@ fn layers_are_probed() {
         let args = format!("probe run --data corpus.jsonl --limit 6 --json --absent {absent}");
         serde_json::from_str(&run(&sandbox, &args)).unwrap()
     };
-    let (zero, prior) = (json("zero"), json("prior"));
-    for found in [&zero, &prior] {
+    let (mean, prior) = (json("mean"), json("prior"));
+    for found in [&mean, &prior] {
         let levels = |key: &str| found["probe"][key].as_array().unwrap().clone();
         let (first, last) = (levels("first_layers"), levels("last_layers"));
         assert_eq!((first.len(), last.len()), (3, 3));
         assert_eq!((&first[0], &first[2]), (&last[0], &last[2]));
     }
-    assert_eq!(zero["probe"]["first_layers"][2], prior["probe"]["first_layers"][2]);
-    assert_ne!(zero["probe"]["first_layers"][0], prior["probe"]["first_layers"][0]);
+    assert_eq!(mean["probe"]["first_layers"][2], prior["probe"]["first_layers"][2]);
+    assert_ne!(mean["probe"]["first_layers"][0], prior["probe"]["first_layers"][0]);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn what_cannot_be_encoded_or_probed() {
     let misused = |args: &str, words: &[&str]| sandbox.run(args.split(' ')).is_misused(words);
     misused("encode run --data corpus.jsonl", &["--out"]);
     misused("encode run --out x", &["--data"]);
-    misused("probe run --data corpus.jsonl --absent mean", &["mean", "zero, prior"]);
+    misused("probe run --data corpus.jsonl --absent none", &["none", "mean, prior"]);
 
     let tokenize = "tokenize corpus.jsonl --tokenizer gpt2 --out other";
     sandbox.run(tokenize.split(' ')).succeeds();

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(long, default_value_t = 64)]
     limit: usize,
     /// What stands for the latents of the other layers
-    #[arg(long, value_enum, default_value_t = AbsentArg::Zero)]
+    #[arg(long, value_enum, default_value_t = AbsentArg::Mean)]
     absent: AbsentArg,
     /// Print JSON
     #[arg(long)]
@@ -40,8 +40,8 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum AbsentArg {
-    /// 0, the mean of the prior N(0, I)
-    Zero,
+    /// The mean of the prior, 0 for N(0, I)
+    Mean,
     /// A draw from the prior for each text
     Prior,
 }
@@ -56,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let meter = Meter::texts(total);
     let progress = |done| meter.count(done, total);
     let absent = match args.absent {
-        AbsentArg::Zero => Absent::Zero,
+        AbsentArg::Mean => Absent::Mean,
         AbsentArg::Prior => Absent::Prior,
     };
     let options = ProbeOptions { absent, batch, stop: &stop, progress: &progress };
@@ -86,7 +86,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// What was done, and what the figures are.
 fn about(data: &Path, iteration: u64, probed: &Probed) -> String {
     let absent = match probed.absent {
-        Absent::Zero => "0, the mean of the prior N(0, I)",
+        Absent::Mean => "the mean of the prior",
         Absent::Prior => "draws from the prior",
     };
     format!(

@@ -37,11 +37,12 @@ pub fn encode(
     if options.batch == 0 {
         return Err(LatentsError::TooFew { name: "--batch", found: 0, least: 1 }.into());
     }
+    let at_once = encoder.at_once(options.batch);
     let longest = encoder.config().seq_len();
     let done = Cell::new(0);
     let result = in_blocks(
         texts,
-        (longest, options.batch),
+        (longest, at_once),
         &mut |group| {
             let encoded = encoder.encode(device, group, options.stop)?;
             done.set(done.get() + group.len() as u64);

@@ -8,7 +8,7 @@ use ltm_engine::{Buffer, Device, DeviceExt};
 use super::posterior::{Encoded, Posterior};
 use super::{LatentsError, Text};
 use crate::Result;
-use crate::config::{Config, FastConfig};
+use crate::config::{Config, FastConfig, Noise};
 use crate::model::{BatchShape, Parameters};
 use crate::passes::{PassPlan, Passes, Purpose};
 use crate::posterior::{Draw, WeightGradients, draw_start, infer, inference_settings};
@@ -17,6 +17,10 @@ use crate::workspace::Workspace;
 
 /// Shortest sequence that programs are recorded for.
 const SHORTEST: usize = 16;
+
+/// Log variance of a point, as Langevin dynamics finds: its standard deviation of 1e-13 vanishes
+/// beside any mean.
+const POINT_LOGVAR: f32 = -60.0;
 
 /// Tokens of the sequence that a text of `tokens` is padded to, where none is longer than
 /// `longest`.
@@ -85,6 +89,13 @@ impl Encoder {
         &self.weights
     }
 
+    /// How many texts to infer at once where `batch` are asked for: one, where inference draws noise
+    /// in each step, so that it is that of sample 0 for every text.
+    pub fn at_once(&self, batch: usize) -> usize {
+        let draws = self.fast.method.is_point() || self.config.posterior.noise == Noise::Fresh;
+        if draws { 1 } else { batch }
+    }
+
     /// Infers the posteriors of at least one text, all at once and padded to the longest.
     ///
     /// # Errors
@@ -145,6 +156,10 @@ impl Encoder {
         let kl = workspace.sequence_kl(device)?;
         let mu: Vec<f32> = device.read(&workspace.mu)?;
         let logvar: Vec<f32> = device.read(&workspace.logvar)?;
+        let logvar = match workspace.method.is_point() {
+            true => vec![POINT_LOGVAR; logvar.len()],
+            false => logvar,
+        };
         let size = workspace.gaussian.per_sample();
         let rows = nll.chunks_exact(workspace.shape.seq).zip(kl);
         let posteriors = mu.chunks_exact(size).zip(logvar.chunks_exact(size));

@@ -22,7 +22,7 @@ pub struct Entry {
     pub bytes: u64,
     /// Nats of the tokens in all, at one z drawn from the posterior.
     pub nll: f64,
-    /// Nats of KL from the prior in all.
+    /// Nats of KL from the prior in all; -log p(z) where z is a point, as of Langevin dynamics.
     pub kl: f64,
 }
 

@@ -1,6 +1,7 @@
 //! Latents of one text on the host.
 
-/// q(z|x) = N(mu, exp(logvar)) of one text.
+/// q(z|x) = N(mu, exp(logvar)) of one text. A point, which is what Langevin dynamics finds, has a
+/// log variance of -60.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Posterior {
     /// `[N, D]` means, layer by layer.
@@ -16,6 +17,6 @@ pub struct Encoded {
     pub posterior: Posterior,
     /// Nats of the text in all, at one z drawn from the posterior.
     pub nll: f64,
-    /// Nats of KL from the prior in all.
+    /// Nats of KL from the prior in all; of a point -log p(z).
     pub kl: f64,
 }

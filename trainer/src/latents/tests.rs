@@ -7,7 +7,7 @@ use ltm_tools::tokenizer::{Tokenizer, TokenizerKind};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Config;
+use crate::config::{Config, Method, Noise};
 use crate::data::Split;
 use crate::evaluate::{Evaluator, Options, Sequences, evaluate};
 use crate::model::{BatchShape, Parameters};
@@ -209,6 +209,28 @@ fn stopped_it_keeps_the_first_texts_and_says_so() {
     assert!(matches!(nothing, Err(Error::Interrupted)));
     assert_eq!(LatentsFile::open(&bench.path("part")).unwrap().entries().len(), 3);
     assert_eq!(std::fs::read_dir(bench.dir.path()).unwrap().count(), 2);
+}
+
+/// Noise is that of the first sample for every text.
+#[test]
+fn methods_that_draw_in_each_step_do_not_depend_on_the_batch() {
+    let mut bench = Bench::new();
+    let parameters = bench.encoder.weights().frozen();
+    for point in [false, true] {
+        let mut config = bench.config.clone();
+        match point {
+            true => config.fast.method = Method::Langevin,
+            false => config.posterior.noise = Noise::Fresh,
+        }
+        bench.encoder = Encoder::new(&config, &parameters, None).unwrap();
+        let alone = bench.file("alone", some_texts(), 1);
+        let together = bench.file("together", some_texts(), 8);
+        let read = |name: &str| std::fs::read(bench.dir.path().join(name)).unwrap();
+        assert!(read("alone") == read("together"));
+        let logvar = alone.posterior(0).unwrap().logvar;
+        assert_eq!(logvar.iter().all(|&logvar| logvar == -60.0), point);
+        assert_ne!(together.posterior(1).unwrap().mu, together.posterior(2).unwrap().mu);
+    }
 }
 
 #[test]

@@ -8,20 +8,18 @@
 //! Every token is predicted from the true tokens before it in its window and from these latents,
 //! so the accuracy with none is that of a language model with this window, and not of chance.
 
-mod reconstruction;
 #[cfg(test)]
 mod tests;
-
-pub use reconstruction::Reconstruction;
 
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
 
-use ltm_engine::{Buffer, Device};
+use ltm_engine::{Buffer, Device, DeviceExt};
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::evaluate::Reconstruction;
 use crate::latents::{Encoder, Inferred, LatentsError, Text, Texts, in_blocks};
 use crate::model::{BatchShape, Parameters};
 use crate::posterior::{Draw, draw_prior};
@@ -32,9 +30,9 @@ use crate::{Result, sites};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Absent {
-    /// 0, the mean of the prior N(0, I): no values reach the residual stream of these layers. The
-    /// default, as no draw comes between the layers and the figures.
-    Zero,
+    /// The mean of the prior, which is 0 for N(0, I): no values then reach the residual stream of
+    /// these layers. The default, as no draw comes between the layers and the figures.
+    Mean,
     /// A draw from the prior, one for each text: what a layer has in generation when nothing is
     /// known, and nothing that the decoder was not trained for.
     Prior,
@@ -104,6 +102,7 @@ pub fn probe(
     if options.batch == 0 {
         return Err(LatentsError::TooFew { name: "--batch", found: 0, least: 1 }.into());
     }
+    let at_once = encoder.at_once(options.batch);
     let (config, layers) = (encoder.config().clone(), encoder.config().model.layers);
     let present = subsets(layers);
     let mut probe = Probe::new(device, encoder, options.absent)?;
@@ -111,7 +110,7 @@ pub fn probe(
     let (mut count, mut tokens, done) = (0, 0, Cell::new(0));
     in_blocks(
         texts,
-        (config.seq_len(), options.batch),
+        (config.seq_len(), at_once),
         &mut |group| {
             let scores = probe.scores(device, group, &present, options.stop)?;
             done.set(done.get() + group.len() as u64);
@@ -159,8 +158,9 @@ fn subsets(layers: usize) -> Vec<Range<usize>> {
 /// The latents of a group of texts, and what is put together from them.
 struct Probe<'e> {
     encoder: &'e mut Encoder,
-    /// `[1, 1]`, for draws of one text at a time; `None` where latents left out are 0.
-    prior: Option<Workspace>,
+    absent: Absent,
+    /// `[1, 1]`, for the latents of one text from the prior.
+    prior: Workspace,
     parts: Option<Parts>,
 }
 
@@ -189,7 +189,7 @@ impl Parts {
 
     /// Scores with the inferred latents of the layers `present`, of `layers`.
     fn score(
-        &self,
+        &mut self,
         device: &mut dyn Device,
         workspace: &Workspace,
         (present, layers): (&Range<usize>, usize),
@@ -201,7 +201,15 @@ impl Parts {
             let range = layer * size..(layer + 1) * size;
             device.copy(&from.slice(range.clone())?, &workspace.z.slice(range)?)?;
         }
-        self.reconstruction.scores(device, workspace, texts)
+        let guesses = self.reconstruction.guess(device)?;
+        let nll: Vec<f32> = device.read(&workspace.token_nll)?;
+        let seq = workspace.shape.seq;
+        let rows = nll.chunks_exact(seq).zip(guesses.chunks_exact(seq));
+        let score = |(text, (nll, guesses)): (&&Text, (&[f32], &[i32]))| Score {
+            nll: nll[..text.tokens()].iter().map(|&x| f64::from(x)).sum(),
+            correct: text.ids[1..].iter().zip(guesses).filter(|(a, b)| a == b).count() as u64,
+        };
+        Ok(texts.iter().zip(rows).map(score).collect())
     }
 }
 
@@ -209,11 +217,9 @@ impl<'e> Probe<'e> {
     fn new(device: &mut dyn Device, encoder: &'e mut Encoder, absent: Absent) -> Result<Self> {
         let one = BatchShape { batch: 1, seq: 1 };
         let kind = (encoder.config().storage(), false);
-        let prior = match absent {
-            Absent::Zero => None,
-            Absent::Prior => Some(Workspace::new(device, &encoder.config().model, one, kind, 0)?),
-        };
-        Ok(Self { encoder, prior, parts: None })
+        let prior = Workspace::new(device, &encoder.config().model, one, kind, 0)?;
+        prior.know_prior(encoder.weights())?;
+        Ok(Self { encoder, absent, prior, parts: None })
     }
 
     /// Scores of each text, `[texts][present]`.
@@ -226,25 +232,26 @@ impl<'e> Probe<'e> {
     ) -> Result<Vec<Vec<Score>>> {
         let (config, weights) = (self.encoder.config().clone(), self.encoder.weights().frozen());
         let Inferred { workspace, replaced, .. } = self.encoder.infer(device, texts, stop)?;
-        let parts = match self.parts.take().filter(|_| !replaced) {
+        let mut parts = match self.parts.take().filter(|_| !replaced) {
             Some(parts) => parts,
             None => Parts::new(device, &config, &weights, workspace)?,
         };
         device.copy(&workspace.z, &parts.inferred)?;
-        match &self.prior {
-            None => device.zero(&parts.absent)?,
-            Some(one) => {
-                for (place, text) in texts.iter().enumerate() {
-                    let draw = Draw {
-                        seed: config.train.seed,
-                        iteration: 0,
-                        first_sample: text.number as u32,
-                        site_offset: sites::VALIDATION_OFFSET,
-                    };
-                    draw_prior(device, one, draw)?;
-                    place_sample(device, &one.z, &parts.absent, (place, texts.len()), &config)?;
+        for (place, text) in texts.iter().enumerate() {
+            let draw = Draw {
+                seed: config.train.seed,
+                iteration: 0,
+                first_sample: text.number as u32,
+                site_offset: sites::VALIDATION_OFFSET,
+            };
+            match self.absent {
+                Absent::Prior => draw_prior(device, &self.prior, draw)?,
+                Absent::Mean => {
+                    device.zero(&self.prior.eps)?;
+                    self.prior.prior()?.draw(device, &self.prior)?;
                 }
             }
+            place_sample(device, &self.prior.z, &parts.absent, (place, texts.len()), &config)?;
         }
         let mut scores = vec![Vec::with_capacity(present.len()); texts.len()];
         for present in present {

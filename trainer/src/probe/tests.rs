@@ -6,6 +6,7 @@ use ltm_engine::cpu::Cpu;
 
 use super::*;
 use crate::Error;
+use crate::config::PriorKind;
 use crate::latents::tests::{config, parameters, some_texts, text};
 
 static GO: AtomicBool = AtomicBool::new(false);
@@ -43,7 +44,7 @@ fn with_all_layers_it_is_the_reconstruction_and_with_none_that_without_a_thought
         tokens += text.tokens() as u64;
     }
     let (full, without) = (full / tokens as f64, without / tokens as f64);
-    let found = run(&mut device, &mut encoder, Absent::Zero, 1);
+    let found = run(&mut device, &mut encoder, Absent::Mean, 1);
     assert_eq!((found.texts, found.tokens, found.fast_steps), (5, tokens, 4));
     for levels in [&found.first_layers, &found.last_layers] {
         assert_eq!(layers(levels), [0, 1, 2, 3]);
@@ -60,14 +61,14 @@ fn latents_of_layers_left_out_have_no_say() {
     let text = text("morning rain falls on the bridge");
     let (config, weights) = (encoder.config().clone(), encoder.weights().frozen());
     let Inferred { workspace, .. } = encoder.infer(&mut device, &[&text], &GO).unwrap();
-    let parts = Parts::new(&mut device, &config, &weights, workspace).unwrap();
+    let mut parts = Parts::new(&mut device, &config, &weights, workspace).unwrap();
     device.copy(&workspace.z, &parts.inferred).unwrap();
     device.zero(&parts.absent).unwrap();
-    let score = |device: &mut Cpu, present| {
+    let score = |device: &mut Cpu, parts: &mut Parts, present| {
         parts.score(device, workspace, (&present, 3), &[&text]).unwrap()[0]
     };
     let sets = [0..0, 0..1, 0..2, 0..3, 1..3, 2..3];
-    let before = sets.clone().map(|present| score(&mut device, present));
+    let before = sets.clone().map(|present| score(&mut device, &mut parts, present));
     let size = parts.inferred.len() / 3;
     for layer in 0..3 {
         let own = parts.inferred.slice(layer * size..(layer + 1) * size).unwrap();
@@ -76,41 +77,62 @@ fn latents_of_layers_left_out_have_no_say() {
         device.upload(&own, &changed).unwrap();
         for (present, before) in sets.clone().into_iter().zip(before) {
             let heard = present.contains(&layer);
-            assert_eq!(score(&mut device, present.clone()) != before, heard, "{layer} {present:?}");
+            assert_eq!(
+                score(&mut device, &mut parts, present.clone()) != before,
+                heard,
+                "{layer} {present:?}"
+            );
         }
         device.upload(&own, &values).unwrap();
     }
 }
 
 #[test]
-fn the_most_probable_token_is_that_of_the_logits() {
+fn accuracy_counts_the_tokens_that_are_the_most_probable() {
     let (mut device, mut encoder) = setup();
     let text = text("morning rain falls on the bridge");
     let (config, weights) = (encoder.config().clone(), encoder.weights().frozen());
     let Inferred { workspace, .. } = encoder.infer(&mut device, &[&text], &GO).unwrap();
-    let mut of = Reconstruction::new(&mut device, &config, &weights, workspace).unwrap();
-    let all = of.scores(&mut device, workspace, &[&text]).unwrap();
-    let (hidden, embedding): (Vec<f32>, Vec<f32>) =
-        (device.read(of.hidden()).unwrap(), device.read(of.embedding()).unwrap());
-    let dim = config.model.dim;
-    let mut correct = 0;
-    for (row, &target) in hidden.chunks(dim).zip(&text.ids[1..]) {
-        let logits = embedding.chunks(dim).map(|column| {
-            row.iter().zip(column).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
-        });
-        let best = logits.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
-        correct += u64::from(best as i32 == target);
-    }
-    assert_eq!(all[0].correct, correct);
-    // Whatever number of rows is projected at once.
-    of.project_at_once(&mut device, 5);
-    assert_eq!(of.scores(&mut device, workspace, &[&text]).unwrap(), all);
+    let mut parts = Parts::new(&mut device, &config, &weights, workspace).unwrap();
+    device.copy(&workspace.z, &parts.inferred).unwrap();
+    let score = |device: &mut Cpu, parts: &mut Parts, ids: Vec<i32>| {
+        let text = Text { ids, ..text.clone() };
+        parts.score(device, workspace, (&(0..3), 3), &[&text]).unwrap()[0].correct
+    };
+    // A text whose targets are the guesses at these inputs has them all right, and one more of
+    // another kind one less.
+    let guesses = parts.reconstruction.guess(&mut device).unwrap();
+    let mut ids = vec![text.ids[0]];
+    ids.extend(&guesses[..text.tokens()]);
+    assert_eq!(score(&mut device, &mut parts, ids.clone()), 32);
+    ids[5] = (ids[5] + 1) % 256;
+    assert_eq!(score(&mut device, &mut parts, ids), 31);
+}
+
+/// The absent layers have the mean of the prior, whatever that is.
+#[test]
+fn a_learned_prior_has_another_mean() {
+    let (mut device, encoder) = setup();
+    let mut config = encoder.config().clone();
+    config.model.prior = PriorKind::Learned;
+    let parameters = parameters(&mut device, &config);
+    let [mean, _] = parameters.layout.prior().unwrap();
+    let mut of = |mean_is: f32| {
+        let values = vec![mean_is; mean.len()];
+        device.upload(&parameters.values.slice(mean.clone()).unwrap(), &values).unwrap();
+        let mut encoder = Encoder::new(&config, &parameters, Some(0)).unwrap();
+        let found = run(&mut device, &mut encoder, Absent::Mean, 1);
+        found.first_layers.iter().map(|level| level.nll).collect::<Vec<_>>()
+    };
+    let (zero, one) = (of(0.0), of(1.0));
+    assert_eq!(zero[3], one[3]);
+    assert!(zero[..3].iter().zip(&one[..3]).all(|(zero, one)| zero != one), "{zero:?} {one:?}");
 }
 
 #[test]
 fn draws_from_the_prior_stand_for_layers_left_out() {
     let (mut device, mut encoder) = setup();
-    let zero = run(&mut device, &mut encoder, Absent::Zero, 1);
+    let zero = run(&mut device, &mut encoder, Absent::Mean, 1);
     let prior = run(&mut device, &mut encoder, Absent::Prior, 1);
     assert_eq!(prior, run(&mut device, &mut encoder, Absent::Prior, 1));
     assert_eq!(zero.first_layers[3], prior.first_layers[3]);
@@ -118,7 +140,7 @@ fn draws_from_the_prior_stand_for_layers_left_out() {
         assert_ne!(zero.first_layers[k].nll, prior.first_layers[k].nll);
         assert_ne!(zero.last_layers[k].nll, prior.last_layers[k].nll);
     }
-    for absent in [Absent::Zero, Absent::Prior] {
+    for absent in [Absent::Mean, Absent::Prior] {
         let (alone, together) =
             (run(&mut device, &mut encoder, absent, 1), run(&mut device, &mut encoder, absent, 3));
         for (a, b) in alone.first_layers.iter().zip(&together.first_layers) {
@@ -131,7 +153,7 @@ fn draws_from_the_prior_stand_for_layers_left_out() {
 fn nothing_to_probe() {
     let (mut device, mut encoder) = setup();
     let mut refused = |texts: Vec<Text>, batch, stop: &AtomicBool| {
-        let options = ProbeOptions { absent: Absent::Zero, batch, stop, progress: &|_| {} };
+        let options = ProbeOptions { absent: Absent::Mean, batch, stop, progress: &|_| {} };
         probe(&mut device, &mut encoder, &mut Texts::given(texts), &options).unwrap_err()
     };
     assert!(refused(Vec::new(), 1, &GO).to_string().contains("no text"));
