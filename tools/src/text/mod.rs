@@ -21,6 +21,7 @@ mod extract;
 mod format;
 mod inputs;
 mod json_lines;
+mod lines;
 mod parquet_rows;
 mod place;
 mod plain;
@@ -29,6 +30,7 @@ mod skipped;
 
 pub use documents::{Document, Documents, ReadOptions};
 pub use inputs::{Inputs, expand_inputs};
+pub use lines::read_lines;
 pub use place::{Place, Position};
 pub use skipped::{SkipReason, Skipped};
 
