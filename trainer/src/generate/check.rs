@@ -24,6 +24,7 @@ impl Request<'_> {
             return Err(GenerateError::UnknownToken { place, token, vocab });
         }
         match self.latents {
+            _ if model.is_autoregressive() && tokens > 0 => Ok(()),
             Latents::Posterior(_) if tokens < 2 => Err(GenerateError::PromptTooShort { tokens }),
             Latents::Posterior(_) if tokens > model.max_seq_len => {
                 Err(GenerateError::PromptTooLong { tokens, most: model.max_seq_len })

@@ -170,10 +170,8 @@ pub(super) struct Layer {
     attention_norm: Buffer,
     qkv: Buffer,
     attention_out: Buffer,
-    cross_norm: Buffer,
-    cross_q: Buffer,
-    cross_kv: Buffer,
-    cross_out: Buffer,
+    /// Absent from a model without latents.
+    cross: Option<Cross>,
     ffn_norm: Buffer,
     gate_up: Buffer,
     down: Buffer,
@@ -181,6 +179,14 @@ pub(super) struct Layer {
     keys: Buffer,
     /// `[texts, window, D]`.
     values: Buffer,
+}
+
+/// Weights of a layer's latent attention, and what it attends to.
+struct Cross {
+    norm: Buffer,
+    q: Buffer,
+    kv: Buffer,
+    out: Buffer,
     /// `[texts, M, 2, D]`: keys and values of the latents.
     latents: Buffer,
 }
@@ -196,20 +202,26 @@ impl Layer {
     ) -> Result<Self> {
         let ranges = layout.layer(layer);
         let mut numbers = |len: usize| device.alloc(weights.dtype(), texts * len);
+        let cross = match ranges.cross {
+            None => None,
+            Some(cross) => Some(Cross {
+                norm: weights.slice(cross.norm)?,
+                q: weights.slice(cross.q)?,
+                kv: weights.slice(cross.kv)?,
+                out: weights.slice(cross.out)?,
+                latents: numbers(2 * model.latents_per_layer() * model.dim)?,
+            }),
+        };
         Ok(Self {
             attention_norm: weights.slice(ranges.attention_norm)?,
             qkv: weights.slice(ranges.qkv)?,
             attention_out: weights.slice(ranges.attention_out)?,
-            cross_norm: weights.slice(ranges.cross_norm)?,
-            cross_q: weights.slice(ranges.cross_q)?,
-            cross_kv: weights.slice(ranges.cross_kv)?,
-            cross_out: weights.slice(ranges.cross_out)?,
+            cross,
             ffn_norm: weights.slice(ranges.ffn_norm)?,
             gate_up: weights.slice(ranges.gate_up)?,
             down: weights.slice(ranges.down)?,
             keys: numbers(model.window * model.dim)?,
             values: numbers(model.window * model.dim)?,
-            latents: numbers(2 * model.latents_per_layer() * model.dim)?,
         })
     }
 
@@ -221,9 +233,10 @@ impl Layer {
         slot: usize,
         (z, dim): (&Buffer, usize),
     ) -> Result<()> {
+        let Some(cross) = &self.cross else { return Ok(()) };
         let count = z.len() / dim;
-        let out = rows(&self.latents, slot * count, count, 2 * dim)?;
-        linear(device, z, &self.cross_kv, None, &out, count)
+        let out = rows(&cross.latents, slot * count, count, 2 * dim)?;
+        linear(device, z, &cross.kv, None, &out, count)
     }
 
     /// Takes the residual stream of some rows through the layer. The layer has seen all earlier
@@ -244,24 +257,26 @@ impl Layer {
         }
         scratch.add_to_stream(device, &self.attention_out, &attended, count)?;
 
-        let normed = scratch.norm(device, &self.cross_norm, (step.eps, count))?;
-        let queries = rows(&scratch.queries, 0, count, d)?;
-        linear(device, &normed, &self.cross_q, None, &queries, count)?;
-        for run in step.runs {
-            let per_text = 2 * step.latent.latents * d;
-            device.latent_attention_forward(&LatentAttentionForward {
-                q: &rows(&queries, run.row, run.rows(), d)?,
-                kv: &rows(&self.latents, run.slot, run.texts, per_text)?,
-                out: &rows(&attended, run.row, run.rows(), d)?,
-                shape: LatentAttentionShape {
-                    batch: run.texts,
-                    seq: run.tokens,
-                    first_position: run.position,
-                    ..step.latent
-                },
-            })?;
+        if let Some(cross) = &self.cross {
+            let normed = scratch.norm(device, &cross.norm, (step.eps, count))?;
+            let queries = rows(&scratch.queries, 0, count, d)?;
+            linear(device, &normed, &cross.q, None, &queries, count)?;
+            for run in step.runs {
+                let per_text = 2 * step.latent.latents * d;
+                device.latent_attention_forward(&LatentAttentionForward {
+                    q: &rows(&queries, run.row, run.rows(), d)?,
+                    kv: &rows(&cross.latents, run.slot, run.texts, per_text)?,
+                    out: &rows(&attended, run.row, run.rows(), d)?,
+                    shape: LatentAttentionShape {
+                        batch: run.texts,
+                        seq: run.tokens,
+                        first_position: run.position,
+                        ..step.latent
+                    },
+                })?;
+            }
+            scratch.add_to_stream(device, &cross.out, &attended, count)?;
         }
-        scratch.add_to_stream(device, &self.cross_out, &attended, count)?;
 
         let normed = scratch.norm(device, &self.ffn_norm, (step.eps, count))?;
         let gate_up = rows(&scratch.gate_up, 0, count, 2 * f)?;

@@ -102,11 +102,13 @@ impl Generator {
     ) -> Result<Self> {
         let (shape, texts) = (BatchShape { batch: 1, seq: 1 }, texts.max(1));
         let storage = config.storage();
+        let workspace = Workspace::new(device, &config.model, shape, (storage, false), 0)?;
+        workspace.know_prior(parameters)?;
         Ok(Self {
             config: config.clone(),
             weights: parameters.frozen(),
             decoder: Decoder::new(device, &config.model, parameters, texts)?,
-            workspace: Workspace::new(device, &config.model, shape, (storage, false), 0)?,
+            workspace,
             given: device.alloc(storage, config.model.latents * config.model.dim)?,
             tokens: device.alloc(DType::I32, texts)?,
         })
@@ -161,7 +163,7 @@ impl Generator {
     }
 
     /// The posterior of a prompt: what the fast loop found, and z, `[L, M, D]`, for
-    /// [`Latents::Given`].
+    /// [`Latents::Given`]; nothing for a model without latents.
     ///
     /// # Errors
     /// [`GenerateError`], [`crate::Error::Interrupted`], or a device that fails.
@@ -183,6 +185,9 @@ impl Generator {
             stop,
         };
         request.check(&self.config.model)?;
+        if self.config.model.is_autoregressive() {
+            return Ok((Thought::default(), Vec::new()));
+        }
         let draw = request.draw(sites::VALIDATION_OFFSET, 0);
         let (thought, z) = self.fit(device, prompt, fast, draw, stop)?;
         Ok((thought, device.read_numbers(&z)?))

@@ -39,7 +39,8 @@ pub struct Generated {
     pub tokens: Vec<i32>,
     /// Why there are no more.
     pub end: End,
-    /// How z was inferred from the prompt; `None` if it was not.
+    /// How z was inferred from the prompt; `None` if it was not, or
+    /// there is none.
     pub thought: Option<Thought>,
     /// How it was inferred anew, each time.
     pub refits: Vec<Thought>,
@@ -156,7 +157,8 @@ impl Generator {
         slot: usize,
         text: &mut Text<'_, '_>,
     ) -> Result<()> {
-        let Some(refit) = text.refit() else {
+        let refit = text.refit().filter(|_| !self.config.model.is_autoregressive());
+        let Some(refit) = refit else {
             return Ok(());
         };
         let (tokens, request) = (text.last(refit.last), text.request);

@@ -13,10 +13,10 @@ use crate::posterior::{Draw, WeightGradients, draw_prior, draw_start, infer};
 use crate::workspace::Workspace;
 use crate::{Result, sites};
 
-/// Where z comes from.
+/// Where z comes from. A model without latents has none, and writes the same text either way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Latents {
-    /// The prior.
+    /// The model's prior: N(0, I), or the one that it has learned.
     Prior,
     /// The posterior of the prompt, inferred with these settings; their peak learning rate is
     /// `lr`. See [`crate::posterior::inference_settings`].
@@ -41,7 +41,7 @@ pub struct Refit {
 }
 
 /// What the fast loop found of n tokens, of which it predicts the last n - 1.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thought {
     /// Tokens predicted.
     pub tokens: usize,
@@ -60,7 +60,13 @@ impl Generator {
         request: &Request<'_>,
     ) -> Result<Option<Thought>> {
         match &request.latents {
-            Latents::Prior => {
+            Latents::Posterior(fast) if !self.config.model.is_autoregressive() => {
+                let draw = request.draw(sites::VALIDATION_OFFSET, 0);
+                let (thought, z) = self.fit(device, request.prompt, fast, draw, request.stop)?;
+                self.decoder.start(device, slot, &z)?;
+                Ok(Some(thought))
+            }
+            Latents::Prior | Latents::Posterior(_) => {
                 draw_prior(device, &self.workspace, request.draw(0, 0))?;
                 self.decoder.start(device, slot, &self.workspace.z)?;
                 Ok(None)
@@ -75,12 +81,6 @@ impl Generator {
                 }
                 self.decoder.start(device, slot, &self.given)?;
                 Ok(None)
-            }
-            Latents::Posterior(fast) => {
-                let draw = request.draw(sites::VALIDATION_OFFSET, 0);
-                let (thought, z) = self.fit(device, request.prompt, fast, draw, request.stop)?;
-                self.decoder.start(device, slot, &z)?;
-                Ok(Some(thought))
             }
         }
     }

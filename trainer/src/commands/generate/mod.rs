@@ -201,7 +201,7 @@ fn request<'a>(args: &Args, model: &Model, stop: &'a AtomicBool) -> Request<'a> 
 /// The beginnings to continue.
 fn starts(args: &Args, model: &Model) -> anyhow::Result<Vec<Start>> {
     let most = model.config.model.max_seq_len;
-    let inferred = !args.prior;
+    let inferred = !args.prior && !model.config.model.is_autoregressive();
     let start = |text: String| {
         let start = Start::of(&model.tokenizer, text, args.prompt_tokens)?;
         match start.tokens.len() {
