@@ -7,6 +7,7 @@ mod corpora;
 mod devices;
 mod disk;
 mod divergence;
+mod generate;
 mod interrupt;
 mod kernels;
 mod latents;
