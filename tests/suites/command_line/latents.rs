@@ -108,3 +108,85 @@ fn what_cannot_be_encoded_or_probed() {
     sandbox.run(tokenize.split(' ')).succeeds();
     refuses("probe run --data other", &["other", "gpt2"]);
 }
+
+/// The same z is the same text, wherever it comes from; a z of its own is another one.
+#[test]
+fn latents_become_texts() {
+    let sandbox = trained();
+    sandbox.write("two.jsonl", "{\"text\": \"an old bridge\"}\n{\"text\": \"birds sing\"}\n");
+    run(&sandbox, "encode run --data two.jsonl --out two.safetensors");
+    let write = |args: &str| {
+        let rest = "--temperature 0 --max-tokens 12 --ignore-end";
+        run(&sandbox, &format!("generate run --jsonl - {rest} {args}"))
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .collect::<Vec<_>>()
+    };
+    let tokens = |texts: &[Value]| texts.iter().map(|t| t["tokens"].clone()).collect::<Vec<_>>();
+    let both = write("--latents two.safetensors --index 0,1");
+    assert_eq!(both[1]["latents_of"], "text 1: two.jsonl line 2");
+    assert_eq!(tokens(&write("--latents two.safetensors")), tokens(&both[..1]));
+
+    let way = write("--latents two.safetensors --mix 0 1 --steps 3");
+    assert_eq!((way.len(), &way[1]["latents_of"]), (3, &"50 % A, 50 % B".into()));
+    let (ends, way) = (tokens(&both), tokens(&way));
+    assert_eq!((&way[0], &way[2]), (&ends[0], &ends[1]));
+    // The latents of a text are the same outside of a file.
+    let outcome = sandbox.run([
+        "generate",
+        "run",
+        "--jsonl",
+        "-",
+        "--temperature",
+        "0",
+        "--max-tokens",
+        "12",
+        "--ignore-end",
+        "--mix",
+        "an old bridge",
+        "birds sing",
+        "--steps",
+        "3",
+    ]);
+    let in_words: Vec<Value> =
+        outcome.succeeds().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(tokens(&in_words), way);
+    let shown = run(&sandbox, "generate run --latents two.safetensors --z sample --max-tokens 3");
+    assert!(shown.starts_with("[text 0: two.jsonl line 1]"), "{shown}");
+}
+
+#[test]
+fn latents_that_cannot_be_used() {
+    let sandbox = trained();
+    let encode = "encode run --data corpus.jsonl --limit 2 --out two.safetensors";
+    sandbox.run(encode.split(' ')).succeeds();
+    let refuses = |args: &str, words: &[&str]| {
+        sandbox.refuses(format!("generate {args}").split(' '), words);
+    };
+    refuses("run --latents two.safetensors --index 2", &["2 texts", "0 to 1, not 2"]);
+    refuses("run --latents nothing", &["cannot open nothing", "No such file"]);
+    refuses("run --latents corpus.jsonl", &["corpus.jsonl: no file of latents", "ltm encode"]);
+    refuses("run --latents two.safetensors --mix 0 birds", &["\"birds\"", "number of a text"]);
+    refuses("run --mix a b --steps 1", &["--steps is 1; expected at least 2"]);
+    let long = "x".repeat(40);
+    refuses(&format!("run --mix a {long}"), &["text B: 40 tokens; expected at most 32"]);
+
+    sandbox.train("longer", "--set train.iterations=4").succeeds();
+    let of_other = ["two.safetensors: latents of another model", "--force"];
+    refuses("longer --latents two.safetensors", &of_other);
+    refuses("run/checkpoints/iter_00000002 --latents two.safetensors", &of_other);
+    let forced = "generate longer --latents two.safetensors --force --max-tokens 3";
+    run(&sandbox, forced);
+    sandbox.train("wider", "--set model.dim=32").succeeds();
+    refuses("wider --latents two.safetensors --force", &["[4, 16]", "takes [4, 32]"]);
+
+    let whole = sandbox.read("two.safetensors");
+    sandbox.write("cut.safetensors", &whole[..whole.len() - 100]);
+    refuses("run --latents cut.safetensors", &["cut.safetensors", "cut short", "encode again"]);
+    let misused = |args: &str, words: &[&str]| sandbox.run(args.split(' ')).is_misused(words);
+    misused("generate run --mix a", &["--mix"]);
+    misused("generate run --force", &["--latents"]);
+    misused("generate run --index 1", &["--latents"]);
+    misused("generate run --latents two.safetensors --prior", &["--prior", "cannot be used"]);
+    misused("generate run --mix a b --path round", &["round", "spherical, linear"]);
+}

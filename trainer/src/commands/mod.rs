@@ -48,7 +48,7 @@ enum Command {
     /// Measure a model on shards: nll, kl and their sum
     Eval(eval::Args),
     /// Write text, from the prior or from the posterior of a prompt
-    Generate(generate::Args),
+    Generate(Box<generate::Args>),
     /// Keep the latents of texts: means and log variances of their posteriors, in a file
     Encode(encode::Args),
     /// Find out what the latents of each layer know: reconstruction with those of some layers only
@@ -77,7 +77,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tokenize(args) => tokenize::run(args),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
-        Command::Generate(args) => generate::run(args),
+        Command::Generate(args) => generate::run(*args),
         Command::Encode(args) => encode::run(args),
         Command::Probe(args) => probe::run(args),
         Command::Parity(args) => parity::run(args),
