@@ -6,6 +6,7 @@ mod fit;
 #[cfg(test)]
 mod fit_tests;
 mod gpu;
+mod inference;
 mod machine;
 mod memory;
 mod table;
@@ -15,8 +16,10 @@ mod work;
 
 pub use error::PlanError;
 pub use fit::{Fit, Room};
+pub use inference::Inference;
 pub use machine::Machine;
 pub use memory::Memory;
+pub(crate) use work::window_pairs;
 pub use work::{Parts, Pass};
 
 use serde::Serialize;
