@@ -13,16 +13,18 @@ pub struct FoundLibrary {
     pub found: Option<(&'static str, Option<PathBuf>)>,
 }
 
+/// File names of cuBLASLt.
+pub const CUBLAS_LT: &[&str] = if cfg!(windows) {
+    &["cublasLt64_13.dll", "cublasLt64_12.dll", "cublasLt64_11.dll"]
+} else {
+    &["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so.11", "libcublasLt.so"]
+};
+
 /// Looks for the driver's library and for cuBLASLt as the system's loader does. What is found
 /// stays loaded, as unloading is not what these libraries are made for.
 pub fn libraries() -> [FoundLibrary; 2] {
     const CUDA: &[&str] =
         if cfg!(windows) { &["nvcuda.dll"] } else { &["libcuda.so", "libcuda.so.1"] };
-    const CUBLAS_LT: &[&str] = if cfg!(windows) {
-        &["cublasLt64_13.dll", "cublasLt64_12.dll", "cublasLt64_11.dll"]
-    } else {
-        &["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so.11", "libcublasLt.so"]
-    };
     [look("libcuda", CUDA), look("libcublasLt", CUBLAS_LT)]
 }
 
