@@ -164,6 +164,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// The fast step is the same in both readings.
 fn count(args: &Args, reading: ReadingArg) -> anyhow::Result<ExitCode> {
     let config = args.config(reading)?;
+    if config.model.is_autoregressive() {
+        bail!("model.latents is 0, and --count counts a fast step; leave one of them out");
+    }
     let step = FastStep::count(&config, args.device.threads)?;
     if args.json {
         say!("{}", serde_json::to_string(&step)?)?;
@@ -257,7 +260,10 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
 }
 
 fn print_operations(trainer: &mut Trainer) -> anyhow::Result<()> {
-    let mut programs = vec![("fast step", &trainer.passes.fast)];
+    let mut programs = Vec::new();
+    if !trainer.config.model.is_autoregressive() {
+        programs.push(("fast step", &trainer.passes.fast));
+    }
     if let Some(training) = &trainer.passes.training {
         if let Some((program, _)) = &training.fast_with_weights {
             programs.push(("fast step with weight gradients", program));

@@ -84,7 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let evaluation = result?;
         match args.json {
             true => print_json(data, model.iteration, &evaluation)?,
-            false => print(data, model.iteration, &evaluation)?,
+            false => print(data, model.iteration, !config.model.is_autoregressive(), &evaluation)?,
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -103,18 +103,28 @@ fn print_json(data: &std::path::Path, iteration: u64, e: &Evaluation) -> anyhow:
     say!("{line}")
 }
 
-fn print(data: &std::path::Path, iteration: u64, e: &Evaluation) -> anyhow::Result<()> {
+fn print(
+    data: &std::path::Path,
+    iteration: u64,
+    latents: bool,
+    e: &Evaluation,
+) -> anyhow::Result<()> {
     let s = &e.summary;
-    let seen = match e.context {
-        None => "all of the tokens that it reconstructs".to_owned(),
-        Some(context) => format!("the first {context} tokens of each sequence"),
+    let seen = match (latents, e.context) {
+        (false, _) => "no latents: nll is that of each token given those before it".to_owned(),
+        (true, None) => {
+            format!("z from {} fast steps on all of the tokens that it reconstructs", e.fast_steps)
+        }
+        (true, Some(context)) => format!(
+            "z from {} fast steps on the first {context} tokens of each sequence",
+            e.fast_steps
+        ),
     };
     say!(
-        "{}: {} sequences, {} tokens, after {iteration} iterations; z from {} fast steps on {seen}",
+        "{}: {} sequences, {} tokens, after {iteration} iterations; {seen}",
         data.display(),
         s.sequences,
         s.tokens,
-        e.fast_steps
     )?;
     say!("  nats per token         nll       kl    bound   perplexity of the bound")?;
     let row = |name: &str, f: &Figures| {
