@@ -149,13 +149,15 @@ pub trait Device: Ops {
     }
 
     /// Decides who computes matrix products from here on: `kept` are choices of an earlier process,
-    /// which stay as they are. Only a GPU has a choice.
+    /// which stay as they are. Only a GPU has a choice. What was recorded before must not be
+    /// replayed.
     ///
     /// # Errors
-    /// [`Error::Cuda`] if a library is asked for that is not there; [`Error::OutOfMemory`].
+    /// [`Error::Cuda`] or [`Error::Unavailable`] if a library is asked for that is not there;
+    /// [`Error::OutOfMemory`].
     fn choose_products(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
-        let _ = (gemm, kept);
-        Ok(())
+        let _ = kept;
+        gemm.without_library(|| self.name())
     }
 
     /// What was chosen so far.

@@ -44,6 +44,12 @@ impl HostBlock {
     }
 }
 
+impl std::fmt::Debug for HostBlock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostBlock").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
 impl Deref for HostBlock {
     type Target = [u8];
 

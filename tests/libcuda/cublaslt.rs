@@ -235,9 +235,8 @@ unsafe extern "C" fn cublasLtMatmul(
     stream: usize,
 ) -> u32 {
     // SAFETY: see above.
-    let (operation, layouts, beta, alpha, algorithm) = unsafe {
-        (&*operation, [*a_layout, *b_layout, *d_layout], *beta, *alpha, *algorithm)
-    };
+    let (operation, layouts, beta, alpha, algorithm) =
+        unsafe { (&*operation, [*a_layout, *b_layout, *d_layout], *beta, *alpha, *algorithm) };
     let whole = extents(operation, &layouts).is_some() && c_layout == d_layout;
     if !whole || alpha != 1.0 || algorithm != ALGORITHM || workspace_size as u64 != WORKSPACE {
         return INVALID_VALUE;

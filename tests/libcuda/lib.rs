@@ -15,6 +15,7 @@
 //! | `init`, `compile`, `capture`, `instantiate` | result of the call |
 //! | `fault` | the launch, directly or in a graph, counted from 1, whose kernel leaves its memory |
 
+mod cublaslt;
 mod device;
 mod graph;
 mod module;

@@ -127,10 +127,11 @@ pub trait Driver: 'static {
     /// Decides who computes matrix products from here on, where there is a choice.
     ///
     /// # Errors
-    /// [`crate::Error::Cuda`] if a library is asked for that is not there.
+    /// [`crate::Error::Cuda`] or [`crate::Error::Unavailable`] if a library is asked for that is
+    /// not there.
     fn choose_products(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
-        let _ = (gemm, kept);
-        Ok(())
+        let _ = kept;
+        gemm.without_library(|| self.name())
     }
 
     /// What was chosen so far.

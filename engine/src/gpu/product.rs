@@ -8,7 +8,7 @@ use ltm_ptx::{Launch, Storage};
 use serde::{Deserialize, Serialize};
 
 use super::{Driver, Gpu};
-use crate::Result;
+use crate::{Error, Result};
 
 /// Who computes matrix products on a GPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,20 @@ impl Gemm {
             Gemm::Own => "own",
             Gemm::Cublas => "cublas",
             Gemm::Auto => "auto",
+        }
+    }
+
+    /// Whether a device that has no library but our kernels can do with this.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the library is asked for by name.
+    pub(crate) fn without_library(self, device: impl FnOnce() -> String) -> Result<()> {
+        match self {
+            Gemm::Own | Gemm::Auto => Ok(()),
+            Gemm::Cublas => Err(Error::Unavailable {
+                device: device(),
+                reason: "has no cuBLASLt; use --gemm own or auto, or --device cuda".into(),
+            }),
         }
     }
 }

@@ -10,6 +10,7 @@ mod divergence;
 mod interrupt;
 mod kernels;
 mod pipeline;
+mod products;
 mod runs;
 mod settings;
 mod texts;

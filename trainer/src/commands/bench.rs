@@ -185,7 +185,7 @@ fn count(args: &Args, reading: ReadingArg) -> anyhow::Result<ExitCode> {
 fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
     let config = args.config(reading)?;
     let (batch, seq) = (config.train.batch, config.seq_len());
-    let mut trainer = Trainer::new(args.device.open()?, config.clone())?;
+    let mut trainer = Trainer::new(args.device.open_for(&config)?, config.clone())?;
     let seed = config.train.seed;
     trainer.parameters.initialise(trainer.device.as_mut(), &config.model, seed)?;
     let mut source = Source::open(args, &config)?;

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use ltm_engine::DeviceKind;
+use ltm_engine::gpu::ProductChoices;
 
 use crate::checkpoint::{self, BestValidation, State};
 use crate::config::{Config, Init, Layers};
@@ -99,7 +100,9 @@ pub fn train(
     let mut loader = open_loader(options, Split::Train)?;
     let validation = open_validation(options, observer)?;
     // Before anything is written: a device that is not there, or too small, is no reason to leave a run.
-    let device = ltm_engine::open_within(options.device, options.threads, options.memory)?;
+    let mut device = ltm_engine::open_within(options.device, options.threads, options.memory)?;
+    let kept = resume::products(options);
+    device.choose_products(options.config.train.gemm, &kept)?;
     expect_kernels(device.as_ref(), &options.config)?;
     Fit::of(&options.config, Room::of(device.as_ref()))?;
     let run_dir = resume::take(options)?;
@@ -110,6 +113,11 @@ pub fn train(
     let start = resume::load(&mut trainer, &mut loader, &paths, options)?;
     if let Some(path) = &start.checkpoint {
         observer.event(Event::Resumed { iteration: start.iteration, checkpoint: path });
+    }
+    let library = trainer.device.product_choices().library;
+    if let Some(before) = kept.library.as_ref().filter(|before| library.as_ref() != Some(before)) {
+        let now = library.as_deref();
+        observer.event(Event::OtherLibrary { before, now });
     }
     let store = open_store(&trainer, loader.windows(), &paths, start.iteration, observer)?;
     resume::store_config(&trainer.config, &paths)?;
@@ -127,6 +135,7 @@ pub fn train(
         best: start.best,
         checkpoint: start.checkpoint.clone(),
         validations: None,
+        kept,
     };
     run.iterate(&start, observer, stop)
 }
@@ -184,6 +193,8 @@ struct Run<'a> {
     best: Option<BestValidation>,
     checkpoint: Option<PathBuf>,
     validations: Option<(Validation, Validation)>,
+    /// Choices of products of the run that is resumed.
+    kept: ProductChoices,
 }
 
 impl Run<'_> {
@@ -318,6 +329,7 @@ impl Run<'_> {
             seed: self.options.config.train.seed,
             tokenizer: self.loader.tokenizer().tokenizer.name().to_owned(),
             best_validation: self.best,
+            products: self.products(),
         };
         let path = checkpointing::save(&mut self.trainer, &self.paths, &state)?;
         if let Some(store) = &mut self.store {
@@ -326,6 +338,12 @@ impl Run<'_> {
         observer.event(Event::Saved { checkpoint: &path });
         self.checkpoint = Some(path);
         Ok(())
+    }
+
+    /// The choices to keep: where there is no library now, those from where there was one.
+    fn products(&self) -> ProductChoices {
+        let chosen = self.trainer.device.product_choices();
+        if chosen.library.is_some() { chosen } else { self.kept.clone() }
     }
 
     fn sample(

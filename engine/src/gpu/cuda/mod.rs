@@ -50,6 +50,7 @@ use timing::Timer;
 use transfers::Moved;
 
 pub use code::Code;
+pub use cublas::version as cublas_version;
 pub use error::{CudaError, CudaVersion};
 pub use libraries::{FoundLibrary, libraries};
 pub use library::Library;

@@ -36,14 +36,17 @@ impl Drop for Vendor {
 impl<A: Api> Cuda<A> {
     /// Loads cuBLASLt unless nobody wants it.
     pub(super) fn choose(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
-        self.vendor = None;
         if gemm == Gemm::Own {
+            self.vendor = None;
             return Ok(());
         }
         self.context.enter().map_err(|code| self.launches.failed("entering the context", code))?;
         match CublasLt::load() {
             Ok(library) => self.choose_from(Box::new(library), gemm, kept),
-            Err(CudaError::NoCublas { .. }) if gemm == Gemm::Auto => Ok(()),
+            Err(CudaError::NoCublas { .. }) if gemm == Gemm::Auto => {
+                self.vendor = None;
+                Ok(())
+            }
             Err(error) => Err(Error::Cuda(error)),
         }
     }
@@ -55,6 +58,7 @@ impl<A: Api> Cuda<A> {
         gemm: Gemm,
         kept: &ProductChoices,
     ) -> Result<()> {
+        self.vendor = None;
         let (workspace, release) = self.alloc(WORKSPACE)?;
         let products = Products::new(library, gemm, kept, workspace);
         let gpu = &self.context.gpu;

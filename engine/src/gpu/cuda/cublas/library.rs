@@ -60,6 +60,22 @@ impl CublasLt {
     }
 }
 
+/// Version of the library of this machine; takes nothing into use.
+///
+/// # Errors
+/// [`CudaError::NoCublas`] and [`CudaError::CublasSymbol`].
+pub fn version() -> Result<String, CudaError> {
+    Ok(version_of(functions()?))
+}
+
+fn version_of(f: &Functions) -> String {
+    // SAFETY: takes and touches nothing.
+    let number = unsafe { (f.cublasLtGetVersion)() };
+    // 1000 major + 100 minor + patch of the first ones, 10000 major + 100 minor + patch since.
+    let unit = if number >= 100_000 { 10_000 } else { 1000 };
+    format!("{}.{}.{}", number / unit, number % unit / 100, number % 100)
+}
+
 fn check(result: c_uint) -> Result<(), Status> {
     if result == 0 { Ok(()) } else { Err(Status(result)) }
 }
@@ -142,11 +158,7 @@ impl CublasLt {
 
 impl ProductLibrary for CublasLt {
     fn version(&self) -> String {
-        // SAFETY: takes and touches nothing.
-        let number = unsafe { (self.f.cublasLtGetVersion)() };
-        // 1000 major + 100 minor + patch up to 11.x, 10000 major + 100 minor + patch since 12.
-        let unit = if number >= 100_000 { 10_000 } else { 1000 };
-        format!("{}.{}.{}", number / unit, number % unit / 100, number % 100)
+        version_of(self.f)
     }
 
     fn plan(&self, shape: &ProductShape) -> Result<Option<Box<dyn Planned>>, Status> {

@@ -16,7 +16,7 @@ use std::fmt;
 use super::api::Handle;
 use crate::gpu::product::{By, Gemm, Product, ProductChoices, ProductShape};
 
-pub use library::CublasLt;
+pub use library::{CublasLt, version};
 pub use remembered::{Measured, Remembered};
 
 /// Bytes that a product may work in: what NVIDIA recommends for its newest GPUs.
