@@ -1,6 +1,7 @@
 //! A training run: data, iterations, metrics, validation, samples, checkpoints, resume.
 
 mod checkpointing;
+mod figures;
 mod log;
 mod observer;
 mod resume;
@@ -20,12 +21,11 @@ use crate::config::{Config, Init, Layers};
 use crate::data::{Loader, Split};
 use crate::evaluate;
 use crate::generate::Generator;
-use crate::metrics::{Metrics, PointFigures, PointValidation, Timing, Validation};
+use crate::metrics::{Timing, Validation};
 use crate::plan::{Fit, Room};
 use crate::posterior::expect_kernels;
 use crate::posterior::store::{PosteriorStore, Visit};
 use crate::run_dir::{RunDir, RunPaths};
-use crate::trainer::IterationReport;
 use crate::{Error, Result, Trainer, resources};
 
 use log::Log;
@@ -247,7 +247,7 @@ impl Run<'_> {
             }
             let seen = (iteration + 1) * tokens.len() as u64;
             let point = config.fast.method.is_point();
-            let metrics = metrics(iteration, seen, &report, point, validation);
+            let metrics = figures::metrics(iteration, seen, &report, point, validation);
             let timing = Timing {
                 iteration,
                 seconds,
@@ -286,24 +286,8 @@ impl Run<'_> {
             Err(Error::Evaluate(source)) => return Err(Error::Validation { iteration, source }),
             other => other?,
         };
-        let corpus = &evaluation.summary.corpus;
-        let bound = corpus.bound;
-        let mut validation = Validation {
-            val_nll: corpus.nll,
-            val_kl: corpus.kl,
-            val_bound: bound,
-            val_fast_nll: evaluation.curve.nll,
-            val_fast_kl: evaluation.curve.kl,
-            point: None,
-        };
-        if config.fast.method.is_point() {
-            validation.point = Some(PointValidation {
-                val_neg_log_prior: validation.val_kl,
-                val_neg_log_joint: bound,
-                val_fast_neg_log_prior: std::mem::take(&mut validation.val_fast_kl),
-            });
-            (validation.val_kl, validation.val_bound) = (f64::NAN, f64::NAN);
-        }
+        let bound = evaluation.summary.corpus.bound;
+        let validation = figures::validation(evaluation, config.fast.method.is_point());
         if self.best.is_none_or(|best| bound < best.bound) {
             self.best = Some(BestValidation { iteration, bound });
         }
@@ -364,47 +348,6 @@ impl Run<'_> {
             self.log.append_sample(&sample)?;
         }
         Ok(())
-    }
-}
-
-fn metrics(
-    iteration: u64,
-    tokens: u64,
-    report: &IterationReport,
-    point: bool,
-    validation: Option<Validation>,
-) -> Metrics {
-    let metrics = Metrics {
-        iteration,
-        tokens,
-        loss: report.loss,
-        nll: report.loss,
-        kl: report.kl,
-        bound: report.loss + report.kl,
-        slow_lr: report.slow_lr,
-        fast_lr: report.fast_lr,
-        grad_norm: report.grad_norm,
-        clip_factor: report.clip_factor,
-        fast_nll: report.fast_nll.clone(),
-        fast_kl: report.fast_kl.clone(),
-        objective: report.objective,
-        point: None,
-        validation,
-    };
-    match point {
-        false => metrics,
-        // A point has no KL, and no bound comes of it.
-        true => Metrics {
-            kl: f64::NAN,
-            bound: f64::NAN,
-            fast_kl: Vec::new(),
-            point: Some(PointFigures {
-                neg_log_prior: metrics.kl,
-                neg_log_joint: metrics.bound,
-                fast_neg_log_prior: metrics.fast_kl,
-            }),
-            ..metrics
-        },
     }
 }
 
