@@ -20,6 +20,7 @@ mod mark;
 mod memory;
 pub mod ops;
 pub mod philox;
+pub mod profile;
 pub mod rope;
 mod transfer;
 

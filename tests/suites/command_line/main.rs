@@ -9,6 +9,7 @@ mod disk;
 mod divergence;
 mod interrupt;
 mod kernels;
+mod overlap;
 mod pipeline;
 mod products;
 mod runs;

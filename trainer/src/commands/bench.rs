@@ -18,7 +18,7 @@ use ltm_engine::DeviceKind;
 use ltm_engine::cpu::matmul_usage;
 use ltm_engine::philox::Stream;
 
-use super::device::{DeviceArgs, parse_bytes};
+use super::device::{DeviceArgs, ProfileArgs, parse_bytes};
 use super::output::say;
 
 /// Arguments of `ltm bench`.
@@ -64,6 +64,8 @@ pub struct Args {
     /// Print JSON lines: one per reading, and with --kernels one per operation
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    profile: ProfileArgs,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -145,6 +147,7 @@ impl Args {
 
 /// Times training.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    args.profile.apply();
     let readings = match args.reading {
         Some(reading) => vec![reading],
         None => vec![ReadingArg::Paper, ReadingArg::Released],

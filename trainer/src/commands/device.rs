@@ -58,6 +58,24 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "expected bytes, such as 512MiB, 2GiB or 1.5GiB".to_owned())
 }
 
+/// The flag of commands that train.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ProfileArgs {
+    /// Name the parts of an iteration for NVIDIA's profilers (NVTX ranges); without their library,
+    /// which `ltm doctor` looks for, nothing is named
+    #[arg(long)]
+    profile: bool,
+}
+
+impl ProfileArgs {
+    /// Begins to name parts, if that is asked for and possible.
+    pub fn apply(self) {
+        if self.profile {
+            ltm_engine::profile::enable();
+        }
+    }
+}
+
 impl DeviceArgs {
     /// Opens the device for what is no training.
     pub fn open(&self) -> ltm_engine::Result<Box<dyn Device>> {

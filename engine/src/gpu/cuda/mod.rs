@@ -52,7 +52,7 @@ use transfers::Moved;
 pub use code::Code;
 pub use cublas::version as cublas_version;
 pub use error::{CudaError, CudaVersion};
-pub use libraries::{FoundLibrary, libraries};
+pub use libraries::{FoundLibrary, NVTX, libraries};
 pub use library::Library;
 pub use options::CudaOptions;
 pub use survey::{GpuInfo, Survey, needed};
