@@ -97,6 +97,14 @@ pub enum Error {
     /// Posteriors kept for warm starts.
     #[error(transparent)]
     Store(#[from] crate::posterior::store::StoreError),
+    /// Batches and iterations do not go together.
+    #[error(
+        "{posted} batches are posted; an iteration needs 1 when it begins, and there is room for 2"
+    )]
+    Batches {
+        /// Batches that were posted.
+        posted: usize,
+    },
     /// An update was asked of parameters without gradients.
     #[error("these parameters were allocated without gradients and cannot be trained")]
     Frozen,
