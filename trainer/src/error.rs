@@ -33,6 +33,9 @@ pub enum Error {
     /// A plan.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
+    /// A sweep.
+    #[error(transparent)]
+    Sweep(#[from] crate::sweep::SweepError),
     /// A number stopped being finite.
     #[error(
         "iteration {iteration}: the {what} is {value}; training stopped, and the checkpoints are \
@@ -83,6 +86,9 @@ pub enum Error {
     /// Text, tokenizers and shards.
     #[error(transparent)]
     Tools(#[from] ltm_tools::Error),
+    /// A page of curves.
+    #[error(transparent)]
+    Report(#[from] ltm_tools::report::Error),
     /// An update was asked of parameters without gradients.
     #[error("these parameters were allocated without gradients and cannot be trained")]
     Frozen,

@@ -11,5 +11,6 @@ mod kernels;
 mod pipeline;
 mod runs;
 mod settings;
+mod sweeps;
 mod texts;
 mod usage;
