@@ -14,5 +14,6 @@ mod pipeline;
 mod products;
 mod runs;
 mod settings;
+mod sweeps;
 mod texts;
 mod usage;
