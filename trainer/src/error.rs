@@ -30,6 +30,9 @@ pub enum Error {
     /// Generation.
     #[error(transparent)]
     Generate(#[from] crate::generate::GenerateError),
+    /// Latents and their files.
+    #[error(transparent)]
+    Latents(#[from] crate::latents::LatentsError),
     /// A plan.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
