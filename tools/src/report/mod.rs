@@ -31,6 +31,7 @@ mod samples;
 mod samples_table;
 mod series;
 mod summary;
+mod sweep;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ use std::path::{Path, PathBuf};
 pub use error::Error;
 pub use probe::{ProbePage, ProbePoint, write_probe};
 pub use summary::{ReportSummary, RunSummary, Validation};
+pub use sweep::{SweepCurve, SweepPage, SweepPoint, SweepRow, write_sweep_report};
 
 use run::Run;
 

@@ -82,7 +82,13 @@ fn write_fast(out: &mut String, runs: &[Run]) {
     }
 }
 
-fn write_charts(out: &mut String, title: &str, lead: &str, columns: &str, charts: &[Chart]) {
+pub(super) fn write_charts(
+    out: &mut String,
+    title: &str,
+    lead: &str,
+    columns: &str,
+    charts: &[Chart],
+) {
     if charts.is_empty() {
         return;
     }
