@@ -30,6 +30,9 @@ pub enum Error {
     /// Generation.
     #[error(transparent)]
     Generate(#[from] crate::generate::GenerateError),
+    /// Questions and answers.
+    #[error(transparent)]
+    Gsm8k(#[from] crate::gsm8k::Gsm8kError),
     /// A plan.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),

@@ -5,6 +5,7 @@ mod device;
 mod doctor;
 mod eval;
 mod generate;
+mod gsm8k;
 mod inspect;
 mod interrupt;
 mod kernels;
@@ -46,6 +47,8 @@ enum Command {
     Eval(eval::Args),
     /// Write text, from the prior or from the posterior of a prompt
     Generate(generate::Args),
+    /// Ask the questions of GSM8K, and tell pass@k
+    Gsm8k(gsm8k::Args),
     /// Compare this build with the PyTorch oracle, quantity by quantity
     Parity(parity::Args),
     /// Tell parameters, bytes, FLOPs and floor time before anything is allocated
@@ -71,6 +74,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Generate(args) => generate::run(args),
+        Command::Gsm8k(args) => gsm8k::run(args),
         Command::Parity(args) => parity::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Bench(args) => bench::run(args),

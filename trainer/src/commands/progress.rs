@@ -40,6 +40,11 @@ impl Meter {
         Self::new("{bar:30} {pos}/{len} sequences, ETA {eta}", "sequences")
     }
 
+    /// For answers to questions.
+    pub fn answers() -> Self {
+        Self::new("{bar:30} {pos}/{len} answers, ETA {eta}", "answers")
+    }
+
     /// For iterations of training; the message brings the time left.
     pub fn iterations() -> Self {
         Self::new("{bar:30} {pos}/{len} {msg}", "iterations")
