@@ -2,7 +2,7 @@
 
 use ltm_ptx::launch::linear;
 
-use super::{Driver, Gpu, extent, optional, pointer, storage};
+use super::{Driver, Gpu, Product, ProductKind, ProductShape, extent, optional, pointer, storage};
 use crate::ops::{LinearBackwardInput, LinearBackwardWeight, LinearForward};
 use crate::{Buffer, Result};
 
@@ -10,40 +10,55 @@ use crate::{Buffer, Result};
 /// call, so operations may share it.
 const SCRATCH: usize = 0;
 
-pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearForward<'_>) -> Result<()> {
-    const OP: &str = "linear_forward";
-    let launch = linear::LinearForward {
-        x: pointer(gpu.id, OP, args.x)?,
-        weight: pointer(gpu.id, OP, args.weight)?,
-        residual: optional(gpu.id, OP, args.residual)?,
-        out: pointer(gpu.id, OP, args.out)?,
-        rows: extent(OP, "rows", args.rows)?,
-        inner: extent(OP, "inner", args.inner)?,
-        outer: extent(OP, "outer", args.outer)?,
-    };
-    match launch.launch(storage(OP, "x", args.x)?) {
-        Some(launch) => gpu.launch(&launch),
-        None => Ok(()),
-    }
+/// Our own product.
+fn own<D: Driver>(
+    gpu: &Gpu<D>,
+    op: &'static str,
+    args: &LinearForward<'_>,
+) -> Result<linear::LinearForward> {
+    Ok(linear::LinearForward {
+        x: pointer(gpu.id, op, args.x)?,
+        weight: pointer(gpu.id, op, args.weight)?,
+        residual: optional(gpu.id, op, args.residual)?,
+        out: pointer(gpu.id, op, args.out)?,
+        rows: extent(op, "rows", args.rows)?,
+        inner: extent(op, "inner", args.inner)?,
+        outer: extent(op, "outer", args.outer)?,
+    })
 }
 
-/// The kernel for few rows sums each by itself, in one order.
+pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearForward<'_>) -> Result<()> {
+    const OP: &str = "linear_forward";
+    let launch = own(gpu, OP, args)?;
+    let storage = storage(OP, "x", args.x)?;
+    let linear::LinearForward { rows, inner, outer, .. } = launch;
+    let (kind, added) = (ProductKind::Forward, args.residual.is_some());
+    let product = Product {
+        shape: ProductShape { kind, rows, inner, outer, added, storage },
+        activations: launch.x,
+        other: launch.weight,
+        addend: launch.residual,
+        out: launch.out,
+    };
+    gpu.multiply(&product, launch.launch(storage).as_slice())
+}
+
+/// Always by our kernel for few rows, which sums each by itself in one order: a library chooses
+/// its order by their number.
 pub fn decode<D: Driver>(gpu: &mut Gpu<D>, args: &LinearForward<'_>) -> Result<()> {
+    const OP: &str = "linear_decode";
     let (rows, inner, outer) = (args.rows, args.inner, args.outer);
+    let storage = storage(OP, "x", args.x)?;
     for first in (0..rows).step_by(linear::VECTOR_ROWS as usize) {
         let last = rows.min(first + linear::VECTOR_ROWS as usize);
         let part = |buffer: &Buffer, width: usize| buffer.slice(first * width..last * width);
-        forward(
-            gpu,
-            &LinearForward {
-                x: &part(args.x, inner)?,
-                weight: args.weight,
-                residual: args.residual.map(|r| part(r, outer)).transpose()?.as_ref(),
-                out: &part(args.out, outer)?,
-                rows: last - first,
-                ..*args
-            },
-        )?;
+        let residual = args.residual.map(|r| part(r, outer)).transpose()?;
+        let (x, out) = (part(args.x, inner)?, part(args.out, outer)?);
+        let (residual, rows) = (residual.as_ref(), last - first);
+        let launch = own(gpu, OP, &LinearForward { x: &x, residual, out: &out, rows, ..*args })?;
+        if let Some(launch) = launch.launch(storage) {
+            gpu.launch(&launch)?;
+        }
     }
     Ok(())
 }
@@ -59,10 +74,17 @@ pub fn backward_input<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardInput<'_
         inner: extent(OP, "inner", args.inner)?,
         outer: extent(OP, "outer", args.outer)?,
     };
-    match launch.launch(storage(OP, "d_out", args.d_out)?) {
-        Some(launch) => gpu.launch(&launch),
-        None => Ok(()),
-    }
+    let storage = storage(OP, "d_out", args.d_out)?;
+    let linear::LinearBackwardInput { rows, inner, outer, .. } = launch;
+    let (kind, added) = (ProductKind::BackwardInput, args.accumulate);
+    let product = Product {
+        shape: ProductShape { kind, rows, inner, outer, added, storage },
+        activations: launch.d_out,
+        other: launch.weight,
+        addend: launch.d_x,
+        out: launch.d_x,
+    };
+    gpu.multiply(&product, launch.launch(storage).as_slice())
 }
 
 pub fn backward_weight<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardWeight<'_>) -> Result<()> {
@@ -80,5 +102,14 @@ pub fn backward_weight<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardWeight<
         0 => 0,
         bytes => gpu.scratch(SCRATCH, bytes)?,
     };
-    launch.launches(storage, scratch).iter().try_for_each(|launch| gpu.launch(launch))
+    let linear::LinearBackwardWeight { rows, inner, outer, .. } = launch;
+    let (kind, added) = (ProductKind::BackwardWeight, true);
+    let product = Product {
+        shape: ProductShape { kind, rows, inner, outer, added, storage },
+        activations: launch.d_out,
+        other: launch.x,
+        addend: launch.d_weight,
+        out: launch.d_weight,
+    };
+    gpu.multiply(&product, &launch.launches(storage, scratch))
 }

@@ -2,7 +2,7 @@
 
 use ltm_tests::program::Sandbox;
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "quickstart",
     "tokenize",
     "train",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 12] = [
     "doctor",
     "inspect",
     "report",
+    "sweep",
 ];
 
 #[test]
