@@ -8,6 +8,7 @@ mod devices;
 mod disk;
 mod divergence;
 mod generate;
+mod gsm8k;
 mod interrupt;
 mod kernels;
 mod latents;
