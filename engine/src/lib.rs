@@ -20,7 +20,9 @@ mod mark;
 mod memory;
 pub mod ops;
 pub mod philox;
+pub mod profile;
 pub mod rope;
+mod transfer;
 
 pub use buffer::{Allocation, Buffer, DeviceId};
 pub use device::{Device, DeviceExt, DeviceKind, open, open_within};
@@ -31,6 +33,7 @@ pub use half::bf16;
 pub use mark::{Clock, Mark};
 pub use memory::{GPU_GRANULE, Kept, MemoryInfo, MemoryUse, Processor};
 pub use ops::Ops;
+pub use transfer::{HostBlock, Transfer};
 
 /// Result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -26,6 +26,7 @@ pub mod run_dir;
 pub mod schedule;
 pub mod self_test;
 pub mod sites;
+pub mod sweep;
 pub mod traffic;
 pub mod trainer;
 pub mod workspace;
