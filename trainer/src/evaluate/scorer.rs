@@ -10,6 +10,7 @@ use super::density::log_ratio;
 use super::{Apparatus, EvaluateError, Sequences};
 use crate::config::{Config, FastConfig};
 use crate::model::BatchShape;
+use crate::posterior::prior::HostPrior;
 use crate::posterior::{Draw, FastTrace, WeightGradients, draw_prior, draw_start, infer};
 use crate::{Error, Result, sites};
 
@@ -220,10 +221,11 @@ impl<'m, 'a> Scorer<'m, 'a> {
         if per_sample == 0 {
             return Ok(vec![0.0; workspace.shape.batch]);
         }
+        let prior = HostPrior::of(&mut **device, workspace)?;
         let eps: Vec<f32> = device.read(&workspace.eps)?;
         let parts = posterior.mu.chunks_exact(per_sample);
         let parts = parts.zip(posterior.logvar.chunks_exact(per_sample));
         let parts = parts.zip(eps.chunks_exact(per_sample));
-        Ok(parts.map(|((mu, logvar), eps)| log_ratio(mu, logvar, eps)).collect())
+        Ok(parts.map(|((mu, logvar), eps)| log_ratio(&prior, mu, logvar, eps)).collect())
     }
 }
