@@ -83,6 +83,20 @@ pub enum Error {
     /// Text, tokenizers and shards.
     #[error(transparent)]
     Tools(#[from] ltm_tools::Error),
+    /// A setting that no kernel of a GPU serves yet.
+    #[error("{setting} runs on the CPU alone so far, and the device is {device}; use --device cpu")]
+    NoKernel {
+        /// The setting with its value.
+        setting: String,
+        /// Name of the device.
+        device: String,
+    },
+    /// A workspace of a model whose prior is learned was not told its parameters.
+    #[error("the prior of this model is learned, and the workspace was not given its parameters")]
+    UnknownPrior,
+    /// Posteriors kept for warm starts.
+    #[error(transparent)]
+    Store(#[from] crate::posterior::store::StoreError),
     /// An update was asked of parameters without gradients.
     #[error("these parameters were allocated without gradients and cannot be trained")]
     Frozen,

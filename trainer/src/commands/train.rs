@@ -29,6 +29,10 @@ pub struct Args {
     /// One setting, over the file: --set slow.lr=3e-4
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Latent vectors over all layers, short for --set model.latents=N; 0 trains a plain
+    /// autoregressive model
+    #[arg(long, value_name = "N")]
+    latents: Option<usize>,
     /// Continue the run in --out from its last checkpoint
     #[arg(long)]
     resume: bool,
@@ -40,6 +44,9 @@ impl Args {
     fn layer(&self, mut layers: Layers) -> Result<Layers, ConfigError> {
         if let Some(path) = &self.config {
             layers = layers.file(path)?;
+        }
+        if let Some(latents) = self.latents {
+            layers = layers.set(&format!("model.latents={latents}"))?;
         }
         for setting in &self.set {
             layers = layers.set(setting)?;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Table, Value};
 
-use super::{Config, ConfigError, Origin, Preset};
+use super::{Config, ConfigError, Origin, Preset, TrajectorySamples};
 
 /// A configuration under construction; later layers override earlier ones.
 #[derive(Debug, Clone)]
@@ -71,13 +71,18 @@ impl Layers {
 
     /// Resolves and checks the result. `stored` is the configuration of the run being resumed:
     /// a `slow.total` left at 0 keeps its value there, so that prolonging a run does not bend the
-    /// schedule it has already followed.
+    /// schedule it has already followed. Without latents there is no fast loop, so `fast.steps` and
+    /// `slow.trajectory_samples` become 0 whatever was written.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`] with every problem found.
     pub fn finish(mut self, stored: Option<&Config>) -> Result<Config, ConfigError> {
         if self.config.slow.total == 0 {
             self.config.slow.total = stored.unwrap_or(&self.config).slow_total();
+        }
+        if self.config.model.is_autoregressive() {
+            self.config.fast.steps = 0;
+            self.config.slow.trajectory_samples = TrajectorySamples::Count(0);
         }
         self.config.validate(&self.origins)?;
         Ok(self.config)

@@ -62,7 +62,8 @@ fn check_sizes(config: &Config, shape: BatchShape) -> std::result::Result<(), Pl
     let (layers, latents) = (model.layers as f64, model.latents as f64);
     let rows = shape.batch as f64 * shape.seq as f64;
     // Four numbers of 4 bytes for each parameter.
-    let weights = 16.0 * (v * d + layers * (8.0 * d * d + 3.0 * d * f));
+    let attention = if model.is_autoregressive() { 4.0 } else { 8.0 };
+    let weights = 16.0 * (v * d + layers * (attention * d * d + 3.0 * d * f));
     // Generous: no layer keeps more than this, forward and backward together.
     let activations = 4.0 * layers * rows * (64.0 * d + 16.0 * f + v.min(8192.0));
     let posterior = 64.0 * shape.batch as f64 * latents * d;
@@ -133,6 +134,9 @@ fn cpu_scratch(config: &Config, shape: BatchShape) -> usize {
         let gradients = LossGradients { hidden: true, weight };
         loss_scratch_bytes(shape.rows(), model.dim, model.vocab_size, gradients)
     };
-    let attention = latent_attention_scratch_bytes(&latent_shape(model, shape));
+    let attention = match model.is_autoregressive() {
+        true => 0,
+        false => latent_attention_scratch_bytes(&latent_shape(model, shape)),
+    };
     loss(false).max(attention) + loss(true)
 }
