@@ -8,6 +8,7 @@ mod devices;
 mod disk;
 mod divergence;
 mod generate;
+mod evaluation;
 mod interrupt;
 mod kernels;
 mod latents;
