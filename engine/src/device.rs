@@ -6,8 +6,8 @@ use crate::cpu::Cpu;
 use crate::gpu::{Gpu, Vm, cuda};
 use crate::ops::Ops;
 use crate::{
-    Buffer, DType, DeviceId, Element, Error, Graph, Kept, MemoryInfo, MemoryUse, Processor, Result,
-    bf16,
+    Buffer, Clock, DType, DeviceId, Element, Error, Graph, Kept, Mark, MemoryInfo, MemoryUse,
+    Processor, Result, bf16,
 };
 
 /// A processor with memory of its own that runs the operations.
@@ -75,6 +75,29 @@ pub trait Device: Ops {
     fn replay(&mut self, graph: &Graph) -> Result<()> {
         let _ = graph;
         Err(Error::Foreign { op: "replay" })
+    }
+
+    /// The end of everything that has been asked for so far, to measure from or to. On a device
+    /// whose clock is [`Clock::Host`] this waits for it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn mark(&mut self) -> Result<Mark> {
+        self.synchronize()?;
+        Ok(Mark::on_host())
+    }
+
+    /// Seconds between two marks of this device. Waits for the later one, `to`.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] for marks of another device; else if the device fails.
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        Mark::host_seconds(from, to)
+    }
+
+    /// Whose clock its marks are on.
+    fn clock(&self) -> Clock {
+        Clock::Host
     }
 
     /// How it takes memory.

@@ -16,6 +16,7 @@ mod dtype;
 mod error;
 pub mod gpu;
 mod graph;
+mod mark;
 mod memory;
 pub mod ops;
 pub mod philox;
@@ -27,6 +28,7 @@ pub use dtype::{DType, Element};
 pub use error::Error;
 pub use graph::Graph;
 pub use half::bf16;
+pub use mark::{Clock, Mark};
 pub use memory::{GPU_GRANULE, Kept, MemoryInfo, MemoryUse, Processor};
 pub use ops::Ops;
 

@@ -21,6 +21,8 @@
 //   backward_reduce   one thread per pair of numbers of d_kv adds the chunks in order
 // Nothing else is summed across blocks: no atomics, the same bits every time.
 //
+// With a single latent p = 1, out = v and ds = 0 exactly: its score counts as zero.
+//
 // Bytes, in units of one [batch, seq, heads, d] array: forward must move 2 (q, out), backward 3 (q, d_out, d_q; 2
 // without d_q). For M <= 16 they do, and beside it the latents once per CHUNK tokens, `partial` out and in (f32, 2 M
 // for CHUNK numbers of q), and for each head the f32 angles of the tokens: one for a number of q, backward twice.
@@ -79,15 +81,17 @@ __device__ __forceinline__ void load_latents(typename E::Number* keys, typename 
     }
 }
 
-// Gives the rows that fill up the last group of latents the score of weight zero.
+// Gives the rows that fill up the last group of latents the score of weight zero, and a single latent
+// the score zero: its weight is then one without rounding.
 template <class E>
 __device__ __forceinline__ void mask(float (&s)[E::ROWS][E::COLS], unsigned latent, unsigned latents) {
     if (latent + kGroup <= latents) return;
 #pragma unroll
     for (int j = 0; j < E::COLS; ++j)
-        if (latent + E::col(j) >= latents) {
 #pragma unroll
-            for (int i = 0; i < E::ROWS; ++i) s[i][j] = minus_infinity();
+        for (int i = 0; i < E::ROWS; ++i) {
+            if (latent + E::col(j) >= latents) s[i][j] = minus_infinity();
+            else if (latents == 1) s[i][j] = 0.0f;
         }
 }
 
@@ -172,7 +176,8 @@ __device__ __forceinline__ void backward(const typename E::Number* q, const type
     float *lse2 = (float*)(values + rows * E::STRIDE), *deltas = lse2 + E::OWN;
     // Apart, as their rows belong to different warps.
     float *token_scratch = deltas + E::OWN, *latent_scratch = token_scratch + E::SCRATCH;
-    const float scale2 = scale * log2e();
+    // Where the latents own, nothing is masked.
+    const float scale2 = scale * log2e(), latent_scale2 = e.latents == 1 ? 0.0f : scale2;
     load_latents<E>(keys, values, kv, latent_angles, e, task);
     float d_k[L::ROWS][L::OUT] = {}, d_v[L::ROWS][L::OUT] = {};
 #pragma unroll 1
@@ -224,7 +229,7 @@ __device__ __forceinline__ void backward(const typename E::Number* q, const type
                 const float l = lse2[base + L::col(j)], d = deltas[base + L::col(j)];
 #pragma unroll
                 for (int i = 0; i < L::ROWS; ++i) {
-                    p[i][j] = exp2_approx(fmaf(p[i][j], scale2, -l));
+                    p[i][j] = exp2_approx(fmaf(p[i][j], latent_scale2, -l));
                     ds[i][j] = p[i][j] * (ds[i][j] - d);
                 }
             }
@@ -291,7 +296,9 @@ __device__ __forceinline__ void reduce(const float* partial, T* d_kv, Angles ang
         x += v.x, y += v.y;
     }
     if (part == 0) {
-        x *= scale, y *= scale;
+        // The two orders of the products that ds is a difference of need not round alike.
+        const float key_scale = e.latents == 1 ? 0.0f : scale;
+        x *= key_scale, y *= key_scale;
         const size_t at = (size_t)latent * half + pair;
         if (angles.cos) turn<true>(x, y, angles.cos[at], angles.sin[at]);
     }

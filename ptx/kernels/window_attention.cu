@@ -20,6 +20,9 @@
 //   backward_key    owns keys, streams the tiles of queries that see them: d_k, d_v
 // Nothing is summed across blocks: no atomics, the same bits every time.
 //
+// A query that sees one key (the first, or every one where W is 1) has p = 1, out = v, ds = 0
+// exactly.
+//
 // Bytes, in units of one [batch, seq, heads, d] array: forward must move 4 (q, k, v, out), and does
 // move 2 + 2 c, where c = ceil((W - 1) / 64) + 1 is how many query tiles meet a tile of keys (5 for
 // W 256), most of it from the L2. backward_query must move 6 and moves 4 + 2 c; backward_key must
@@ -68,6 +71,14 @@ __device__ __forceinline__ unsigned first_key(unsigned query, unsigned window) {
     return query < window ? 0 : query - window + 1;
 }
 
+__device__ __forceinline__ bool sees_one_key(unsigned query, const Extents& e) { return query == 0 || e.window == 1; }
+
+// log2 of the sum of a query's weights over all keys. Infinite, for weights of zero, where there is
+// no query or its softmax has no gradient.
+__device__ __forceinline__ float log2_sum(const float* logsumexp, unsigned query, const Extents& e) {
+    return query < e.seq && !sees_one_key(query, e) ? logsumexp[query] * log2e() : -minus_infinity();
+}
+
 // Gives the pairs outside the window the score of weight zero, unless the whole tile is inside.
 // OWN_QUERIES: the rows of s are queries and its columns keys; otherwise the other way round.
 template <class E, bool OWN_QUERIES>
@@ -83,6 +94,19 @@ __device__ __forceinline__ void mask(float (&s)[E::ROWS][E::COLS], unsigned own,
             const unsigned q = OWN_QUERIES ? row : col, k = OWN_QUERIES ? col : row;
             if (k > q || q - k >= e.window || q >= e.seq) s[i][j] = minus_infinity();
         }
+}
+
+// The weight of a query's only key is exactly one: a rounded score leaves it 1e-7 off. bf16 rounds
+// that away by itself.
+template <class E>
+__device__ __forceinline__ void weigh_single_keys(float (&p)[E::ROWS][E::COLS], OnlineSoftmax<E>& softmax,
+                                                  unsigned own, const Extents& e) {
+    if (sizeof(typename E::Number) < sizeof(float)) return;
+#pragma unroll
+    for (int i = 0; i < E::ROWS; ++i)
+#pragma unroll
+        for (int j = 0; j < E::COLS; ++j)
+            if (sees_one_key(own + E::row(i), e) && p[i][j] > 0.0f) p[i][j] = softmax.sum[i] = 1.0f;
 }
 
 template <class E>
@@ -108,6 +132,7 @@ __device__ __forceinline__ void forward(const typename E::Number* qkv, typename 
         E::dots(queries, keys, s);
         mask<E, true>(s, first, key, e);
         softmax.step(s, scale * log2e(), rescale);
+        if (e.window == 1 || first + key == 0) weigh_single_keys(s, softmax, first, e);
 #pragma unroll
         for (int i = 0; i < E::ROWS; ++i)
 #pragma unroll
@@ -185,7 +210,7 @@ __device__ __forceinline__ void backward_query(const typename E::Number* qkv, co
     for (int i = 0; i < E::ROWS; ++i) {
         const unsigned row = first + E::row(i);
         d[i] = deltas[E::row(i)];
-        lse2[i] = row < e.seq ? logsumexp[task.place * e.seq + row] * log2e() : 0.0f;
+        lse2[i] = log2_sum(logsumexp + task.place * e.seq, row, e);
     }
     for (unsigned key = first_key(first, e.window) / E::STREAM * E::STREAM; key < end; key += E::STREAM) {
         __syncthreads();
@@ -239,9 +264,8 @@ __device__ __forceinline__ void backward_key(const typename E::Number* qkv, cons
         load_tile<E::DP, E::STREAM, E::THREADS>(queries, q, query, e.seq, e.head_dim, angles);
         if (threadIdx.x < E::STREAM) {
             const unsigned row = query + threadIdx.x;
-            const size_t at = task.place * e.seq + row;
-            lse2[threadIdx.x] = row < e.seq ? logsumexp[at] * log2e() : 0.0f;
-            deltas[threadIdx.x] = row < e.seq ? delta[at] : 0.0f;
+            lse2[threadIdx.x] = log2_sum(logsumexp + task.place * e.seq, row, e);
+            deltas[threadIdx.x] = row < e.seq ? delta[task.place * e.seq + row] : 0.0f;
         }
         copies_landed();
         __syncthreads();
@@ -267,7 +291,14 @@ __device__ __forceinline__ void backward_key(const typename E::Number* qkv, cons
     for (int i = 0; i < E::ROWS; ++i) scales[i] = scale, ones[i] = 1.0f;
     __syncwarp();
     stage<E>(keys, d_k, scales, angles, first, e.seq, e.head_dim, false);
-    stage<E>(values, d_v, ones, Angles{nullptr, nullptr}, first, e.seq, e.head_dim, false);
+    // A query that sees one key adds its d_out to that key's d_v: log2_sum has given it no weight.
+    const unsigned single = e.window == 1 ? e.seq : 1;
+    if (first < single) {
+        __syncthreads();
+        load_tile<E::DP, E::OWN, E::THREADS>(values, from, first, single, e.head_dim, Angles{nullptr, nullptr});
+        __syncthreads();
+    }
+    stage<E>(values, d_v, ones, Angles{nullptr, nullptr}, first, e.seq, e.head_dim, first < single);
     __syncthreads();
     store_tile<E::DP, E::OWN, E::THREADS>(keys, part_of(d_qkv, 1, e, task), first, e.seq, e.head_dim);
     store_tile<E::DP, E::OWN, E::THREADS>(values, part_of(d_qkv, 2, e, task), first, e.seq, e.head_dim);

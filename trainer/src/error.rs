@@ -35,7 +35,7 @@ pub enum Error {
     Plan(#[from] crate::plan::PlanError),
     /// A sweep.
     #[error(transparent)]
-    Sweep(#[from] crate::sweep::SweepError),
+    Sweep(Box<crate::sweep::SweepError>),
     /// A number stopped being finite.
     #[error(
         "iteration {iteration}: the {what} is {value}; training stopped, and the checkpoints are \
@@ -89,7 +89,27 @@ pub enum Error {
     /// A page of curves.
     #[error(transparent)]
     Report(#[from] ltm_tools::report::Error),
+    /// A setting that no kernel of a GPU serves yet.
+    #[error("{setting} runs on the CPU alone so far, and the device is {device}; use --device cpu")]
+    NoKernel {
+        /// The setting with its value.
+        setting: String,
+        /// Name of the device.
+        device: String,
+    },
+    /// A workspace of a model whose prior is learned was not told its parameters.
+    #[error("the prior of this model is learned, and the workspace was not given its parameters")]
+    UnknownPrior,
+    /// Posteriors kept for warm starts.
+    #[error(transparent)]
+    Store(#[from] crate::posterior::store::StoreError),
     /// An update was asked of parameters without gradients.
     #[error("these parameters were allocated without gradients and cannot be trained")]
     Frozen,
+}
+
+impl From<crate::sweep::SweepError> for Error {
+    fn from(error: crate::sweep::SweepError) -> Self {
+        Self::Sweep(Box::new(error))
+    }
 }

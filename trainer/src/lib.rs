@@ -4,6 +4,7 @@
 //! The `ltm` program in `main.rs` is a thin layer over this library.
 
 pub mod atomic_file;
+pub mod bench;
 pub mod checkpoint;
 pub mod config;
 pub mod data;

@@ -124,6 +124,7 @@ impl PassPlan {
         parameters: &Parameters,
         workspace: &Workspace,
     ) -> Result<Passes> {
+        workspace.know_prior(parameters)?;
         let prefix_arena = device.alloc(DType::F32, self.prefix_arena_bytes().div_ceil(4))?;
         let suffix_arena = device.alloc(DType::F32, self.suffix_arena_bytes().div_ceil(4))?;
         let slots = |slot| workspace.slot(slot);

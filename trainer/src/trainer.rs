@@ -6,16 +6,18 @@ use std::sync::atomic::AtomicBool;
 use ltm_autograd::Segment;
 use ltm_engine::{Buffer, DType, Device, DeviceExt};
 
-use crate::config::Config;
+use crate::config::{Config, PosteriorConfig};
 use crate::decoder_update::{Clip, DecoderUpdate};
 use crate::graphs::Part;
 use crate::model::{BatchShape, Parameters};
 use crate::passes::{PassPlan, Passes, Purpose};
 use crate::plan::{Fit, Room};
+use crate::posterior::prior::weighted_kl;
+use crate::posterior::store::Visit;
 use crate::posterior::{
-    Draw, FastTrace, WeightGradients, begin, draw_start, fast_step, finish, infer,
+    Draw, FastTrace, WeightGradients, begin, draw_start, expect_kernels, fast_step, finish, infer,
 };
-use crate::schedule::{TrajectorySteps, fast_peak, slow_lr};
+use crate::schedule::{TrajectorySteps, fast_peak, kl_weight, slow_lr};
 use crate::workspace::{Workspace, trace_len};
 use crate::{Error, Result};
 
@@ -44,8 +46,11 @@ pub struct Trainer {
 pub struct IterationReport {
     /// Mean token cross-entropy at the inferred z: the slow loss.
     pub loss: f64,
-    /// KL of the inferred posterior.
+    /// KL of the inferred posterior; `-log p(z)` where `fast.method` has a point in its place.
     pub kl: f64,
+    /// What was minimised, with the weight of the KL in this iteration and the free bits; `None`
+    /// where that is the bound.
+    pub objective: Option<f64>,
     /// nll before each fast step.
     pub fast_nll: Vec<f64>,
     /// KL before each fast step.
@@ -69,6 +74,7 @@ impl Trainer {
     /// [`crate::plan::PlanError::DoesNotFit`] before anything is allocated, if the device has too
     /// little memory; or settings that it does not compute with.
     pub fn new(mut device: Box<dyn Device>, mut config: Config) -> Result<Self> {
+        expect_kernels(device.as_ref(), &config)?;
         let fit = Fit::of(&config, Room::of(device.as_ref()))?;
         config.train.micro_batch = fit.micro_batch;
         let shape = BatchShape { batch: config.micro_batch(), seq: config.seq_len() };
@@ -141,7 +147,10 @@ impl Trainer {
             training.slow.run(Segment::All, device)?;
             workspace.record(device)?;
             Ok(passes.prefix.run(Segment::Backward, device)?)
-        })
+        })?;
+        // The bound of the batch per token, as the slow loss is.
+        let tokens = self.config.train.batch * workspace.shape.seq;
+        workspace.prior()?.backward(device, workspace, 1.0 / tokens as f64)
     }
 
     /// The trace of the last micro-batch: a row for each fast step, and one for the inferred z.
@@ -194,10 +203,30 @@ impl Trainer {
         targets: &[i32],
         stop: &AtomicBool,
     ) -> Result<IterationReport> {
+        self.iterate_on(iteration, (tokens, targets), None, stop)
+    }
+
+    /// As [`Trainer::iterate`] on the sequences of a [`Visit`], which start from their last
+    /// posteriors and keep the new ones if the iteration comes to its end.
+    ///
+    /// # Errors
+    /// As [`Trainer::iterate`], and [`crate::posterior::store::StoreError`].
+    pub fn iterate_on(
+        &mut self,
+        iteration: u64,
+        (tokens, targets): (&[i32], &[i32]),
+        mut visit: Option<Visit<'_>>,
+        stop: &AtomicBool,
+    ) -> Result<IterationReport> {
         let shape = self.workspace.shape;
         let peak = fast_peak(&self.config, iteration);
         let trajectory = TrajectorySteps::draw(&self.config, iteration);
         let mut totals = Totals::new(self.config.fast.steps);
+        let start = PosteriorConfig {
+            kl_weight: kl_weight(&self.config, iteration),
+            ..self.config.posterior.clone()
+        };
+        let mut weighted = start.is_weighted().then_some(0.0);
         self.zero_gradients()?;
         let rows = shape.rows();
         for (index, (tokens, targets)) in
@@ -210,10 +239,18 @@ impl Trainer {
                 first_sample: (index * shape.batch) as u32,
                 site_offset: 0,
             };
-            let start = &self.config.posterior;
-            draw_start(self.device.as_mut(), &self.workspace, start, draw)?;
+            draw_start(self.device.as_mut(), &self.workspace, &start, draw)?;
+            if let Some(visit) = &mut visit {
+                visit.begin(self.device.as_mut(), &self.workspace, index * shape.batch)?;
+            }
             self.accumulate(peak, &trajectory, stop)?;
             self.keep_trace(index)?;
+            if let Some(visit) = &mut visit {
+                visit.note(self.device.as_mut(), &self.workspace)?;
+            }
+            if let Some(weighted) = &mut weighted {
+                *weighted += weighted_kl(self.device.as_mut(), &self.workspace)?;
+            }
         }
         let lr = slow_lr(&self.config, iteration);
         self.update((lr, iteration + 1))?;
@@ -223,7 +260,11 @@ impl Trainer {
         }
         totals.check(iteration)?;
         let clip = self.clip(iteration)?;
+        if let Some(visit) = visit {
+            visit.keep()?;
+        }
         let mut report = totals.per_token(tokens.len());
+        report.objective = weighted.map(|kl| report.loss + kl / tokens.len() as f64);
         report.slow_lr = lr;
         report.fast_lr = peak;
         report.grad_norm = clip.norm;
@@ -303,4 +344,4 @@ impl Totals {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,11 +1,14 @@
 //! Buffers of one micro-batch, shared by all passes over it.
 
-use ltm_engine::ops::{ADAMW_CONSTANTS, AdamWStep, GaussianShape, Trace};
+use std::cell::{Cell, OnceCell};
+
+use ltm_engine::ops::{ADAMW_CONSTANTS, AdamWStep, GaussianShape, KlTerm, Trace};
 use ltm_engine::{Buffer, DType, Device, DeviceExt, Result};
 
-use crate::config::ModelConfig;
-use crate::model::{BatchShape, Slot};
-use crate::posterior::FastTrace;
+use crate::config::{Method, ModelConfig, PriorKind};
+use crate::model::{BatchShape, Parameters, Slot};
+use crate::posterior::prior::{Learned, Prior, Standard};
+use crate::posterior::{FastTrace, Start};
 
 /// What one micro-batch needs besides the weights and the arenas.
 pub struct Workspace {
@@ -41,6 +44,15 @@ pub struct Workspace {
     pub step: Buffer,
     /// `[steps + 1, 2, B]` f64: nll and KL of each sequence before each fast step, and at the end.
     pub trace: Buffer,
+    /// How the fast loop of the loaded batch infers.
+    pub method: Method,
+    /// How it was started.
+    pub start: Cell<Start>,
+    /// A learned prior, once it is known.
+    prior: OnceCell<Learned>,
+    prior_kind: PriorKind,
+    /// Numbers of a latent vector.
+    width: usize,
     tokens: Buffer,
     targets: Buffer,
     order: Buffer,
@@ -99,9 +111,58 @@ impl Workspace {
             tokens: device.alloc(DType::I32, rows)?,
             targets: device.alloc(DType::I32, rows)?,
             order: device.alloc(DType::I32, rows)?,
+            method: Method::default(),
+            start: Cell::default(),
+            prior: OnceCell::new(),
+            prior_kind: model.prior,
+            width: model.dim,
             host_order: Vec::with_capacity(rows),
             host_nll: vec![0.0; rows],
             host_schedule: Vec::new(),
+        })
+    }
+
+    /// Takes the prior from the model's parameters, whose memory it shares. Programs that are bound
+    /// to a workspace do so; it is for one that has none.
+    ///
+    /// # Errors
+    /// None for parameters as they are allocated.
+    pub fn know_prior(&self, parameters: &Parameters) -> Result<()> {
+        if let Some(prior) = Learned::of(parameters)? {
+            // Bound once more to the same parameters, it stays what it was.
+            let _ = self.prior.set(prior);
+        }
+        Ok(())
+    }
+
+    /// Which kind of prior the latents have.
+    pub fn prior_kind(&self) -> PriorKind {
+        self.prior_kind
+    }
+
+    /// The prior of the latents.
+    ///
+    /// # Errors
+    /// [`crate::Error::UnknownPrior`] before [`Workspace::know_prior`], if it is learned.
+    pub fn prior(&self) -> crate::Result<&dyn Prior> {
+        match (self.prior.get(), self.prior_kind) {
+            (Some(prior), _) => Ok(prior),
+            (None, PriorKind::Standard) => Ok(&Standard),
+            (None, PriorKind::Learned) => Err(crate::Error::UnknownPrior),
+        }
+    }
+
+    /// What the loaded batch minimises beside its loss.
+    ///
+    /// # Errors
+    /// As [`Workspace::prior`].
+    pub fn kl_term(&self) -> crate::Result<KlTerm<'_>> {
+        let start = self.start.get();
+        Ok(KlTerm {
+            prior: self.prior()?.gaussian(),
+            weight: start.kl_weight as f32,
+            free: start.free_bits,
+            width: self.width,
         })
     }
 

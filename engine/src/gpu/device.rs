@@ -2,7 +2,8 @@
 
 use super::{Driver, Gpu, memory, pointer};
 use crate::{
-    Buffer, DType, Device, DeviceId, Error, Graph, Kept, MemoryInfo, MemoryUse, Processor, Result,
+    Buffer, Clock, DType, Device, DeviceId, Error, Graph, Kept, Mark, MemoryInfo, MemoryUse,
+    Processor, Result,
 };
 
 impl<D: Driver> Device for Gpu<D> {
@@ -81,6 +82,18 @@ impl<D: Driver> Device for Gpu<D> {
         self.driver.replay(&graph.recording)?;
         self.expect_faults();
         Ok(())
+    }
+
+    fn mark(&mut self) -> Result<Mark> {
+        self.driver.mark()
+    }
+
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        self.driver.seconds_between(from, to)
+    }
+
+    fn clock(&self) -> Clock {
+        self.driver.clock()
     }
 
     fn processor(&self) -> Processor {

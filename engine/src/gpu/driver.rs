@@ -4,7 +4,7 @@ use std::any::Any;
 
 use ltm_ptx::{EntryPoint, Launch};
 
-use crate::{Error, MemoryInfo, MemoryUse, Result};
+use crate::{Clock, Error, Mark, MemoryInfo, MemoryUse, Result};
 
 /// Gives a block of device memory back: called once, with its address and its bytes, on any
 /// thread.
@@ -76,6 +76,23 @@ pub trait Driver: 'static {
 
     /// Waits until everything before has finished, and reports what went wrong in it.
     fn synchronize(&mut self) -> Result<()>;
+
+    /// The end of everything before, to measure from or to. On CUDA an event with a time in the
+    /// compute stream.
+    fn mark(&mut self) -> Result<Mark> {
+        self.synchronize()?;
+        Ok(Mark::on_host())
+    }
+
+    /// Seconds between two marks of this driver, the later of which is waited for.
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        Mark::host_seconds(from, to)
+    }
+
+    /// Whose clock its marks are on.
+    fn clock(&self) -> Clock {
+        Clock::Host
+    }
 
     /// From here to [`Driver::end_recording`], `launch`, `copy` and `zero` are written down and
     /// not run; nothing else is called in between. False from a driver that cannot record: then

@@ -3,7 +3,7 @@
 use ltm_ptx::{EntryPoint, Launch};
 
 use super::{Driver, Recording, Release};
-use crate::{Error, MemoryInfo, MemoryUse, Result};
+use crate::{Clock, Error, Mark, MemoryInfo, MemoryUse, Result};
 
 /// A driver that refuses, while it records, whatever a recording cannot hold.
 pub struct Recorder<D> {
@@ -79,6 +79,20 @@ impl<D: Driver> Driver for Recorder<D> {
     fn synchronize(&mut self) -> Result<()> {
         self.outside("synchronize")?;
         self.driver.synchronize()
+    }
+
+    fn mark(&mut self) -> Result<Mark> {
+        self.outside("mark")?;
+        self.driver.mark()
+    }
+
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        self.outside("seconds_between")?;
+        self.driver.seconds_between(from, to)
+    }
+
+    fn clock(&self) -> Clock {
+        self.driver.clock()
     }
 
     fn begin_recording(&mut self) -> Result<bool> {

@@ -1,6 +1,7 @@
 //! The program from outside: what works, and that everything that cannot work ends with a clear
 //! error, the right exit code, and nothing lost.
 
+mod bench;
 mod checkpoints;
 mod corpora;
 mod devices;

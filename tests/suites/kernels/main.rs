@@ -17,6 +17,7 @@ mod refusals;
 mod repeats;
 mod rows;
 mod sample;
+mod single_keys;
 mod window_attention;
 
 /// Relative error that f32 is allowed.

@@ -33,6 +33,6 @@ pub struct State {
 pub struct BestValidation {
     /// The iteration, from 0, after which it was measured.
     pub iteration: u64,
-    /// nll + kl in nats per token.
+    /// nll + kl in nats per token; nll - log p(z) where z is a point.
     pub bound: f64,
 }

@@ -1,4 +1,6 @@
-//! `ltm bench`: whole training iterations, and where their time goes.
+//! `ltm bench`: whole training iterations, single operations, and where the time goes.
+
+mod kernels;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,16 +14,18 @@ use ltm::data::{Loader, Split};
 use ltm::traffic::FastStep;
 use ltm::trainer::NEVER;
 use ltm_autograd::{Profile, Segment};
+use ltm_engine::DeviceKind;
 use ltm_engine::cpu::matmul_usage;
 use ltm_engine::philox::Stream;
 
-use super::device::DeviceArgs;
+use super::device::{DeviceArgs, parse_bytes};
 use super::output::say;
 
 /// Arguments of `ltm bench`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Shape: small is T 1024, batch 1; tiny is D 128, 2 layers, V 256, T 256, batch 8
+    /// Shape: small, medium and large are T 1024, batch 1, or 64 on an NVIDIA GPU; tiny is D 128,
+    /// 2 layers, V 256, T 256, batch 8
     #[arg(long, value_enum, default_value = "tiny")]
     shape: Shape,
     /// Which reading of the algorithm; both if absent
@@ -42,11 +46,22 @@ pub struct Args {
     /// Time each operation of a fast step, of one with weight gradients, and of the slow step
     #[arg(long)]
     by_operation: bool,
+    /// Time every operation at the shape, beside what a large copy and a large product reach, and
+    /// then iterations part by part; on the virtual GPU everything is small, to see that it works
+    #[arg(long, conflicts_with_all = ["count", "by_operation"])]
+    kernels: bool,
+    /// With --kernels: samples of an operation [default: 20 on an NVIDIA GPU, else 3]
+    #[arg(long, requires = "kernels")]
+    samples: Option<usize>,
+    /// With --kernels: bytes of the arguments that the calls of an operation take in turn, so that
+    /// no cache holds them [default: 256MiB on an NVIDIA GPU, else two sets of them]
+    #[arg(long, requires = "kernels", value_parser = parse_bytes)]
+    rotate: Option<u64>,
     /// Instead of timing, count what the kernels of a fast step move and compute, on the virtual
     /// GPU; --set model.dim=256 and the like for another shape
     #[arg(long)]
     count: bool,
-    /// Print one JSON line per reading
+    /// Print JSON lines: one per reading, and with --kernels one per operation
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -57,6 +72,8 @@ pub struct Args {
 enum Shape {
     Tiny,
     Small,
+    Medium,
+    Large,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -65,11 +82,25 @@ enum ReadingArg {
     Released,
 }
 
+impl Shape {
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
+impl ReadingArg {
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
 impl Args {
     fn config(&self, reading: ReadingArg) -> anyhow::Result<Config> {
         let preset = match self.shape {
             Shape::Tiny => Preset::Tiny,
             Shape::Small => Preset::Small,
+            Shape::Medium => Preset::Medium,
+            Shape::Large => Preset::Large,
         };
         let mut config = Layers::preset(preset)?.finish(None)?;
         config.reading = match reading {
@@ -77,25 +108,38 @@ impl Args {
             ReadingArg::Released => Reading::Released,
         };
         // The measured shapes, whatever the presets are tuned to.
-        config.fast.steps = 16;
         config.train.micro_batch = 0;
         match self.shape {
-            Shape::Small => config.train.batch = 1,
+            Shape::Small | Shape::Medium | Shape::Large => {
+                config.train.batch = if self.device.kind() == DeviceKind::Cuda { 64 } else { 1 };
+            }
             Shape::Tiny => {
                 let m = &mut config.model;
                 (m.dim, m.heads, m.layers, m.vocab_size) = (128, 4, 2, 256);
                 (m.max_seq_len, m.window, m.latents) = (256, 256, 8);
+                config.fast.steps = 16;
                 config.train.batch = 8;
                 config.train.seq_len = 0;
             }
         }
         let mut layers = Layers::from_config(config);
+        if self.is_reduced() {
+            layers = kernels::reduced(layers, self.shape)?;
+        }
         for setting in &self.set {
             layers = layers.set(setting)?;
         }
         let config = self.device.layer(layers)?.finish(None)?;
         self.device.check(&config)?;
         Ok(config)
+    }
+}
+
+impl Args {
+    /// Whether the shape is made small: of every operation at its own, the virtual GPU would take
+    /// hours.
+    fn is_reduced(&self) -> bool {
+        self.kernels && self.device.kind() == DeviceKind::Vm
     }
 }
 
@@ -107,6 +151,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     if args.count {
         return count(&args, readings[0]);
+    }
+    if args.kernels {
+        return kernels::run(&args, &readings);
     }
     for reading in readings {
         measure(&args, reading)?;
@@ -170,8 +217,8 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
     if args.json {
         let line = serde_json::json!({
             "impl": "ltm",
-            "shape": format!("{:?}", args.shape).to_lowercase(),
-            "reading": format!("{reading:?}").to_lowercase(),
+            "shape": args.shape.name(),
+            "reading": reading.name(),
             "device": trainer.device.name(),
             "dtype": config.train.dtype.name(),
             "threads": threads,

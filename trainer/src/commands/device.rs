@@ -43,7 +43,7 @@ pub fn parse_threads(text: &str) -> Result<usize, String> {
 }
 
 /// A number of bytes, or of KiB, MiB, GiB or TiB.
-fn parse_bytes(text: &str) -> Result<u64, String> {
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("", 0)];
     let parsed = UNITS.iter().find_map(|(unit, shift)| {
         let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;

@@ -118,10 +118,7 @@ fn describe_run(path: &Path) -> anyhow::Result<String> {
         let mut validations =
             all.iter().filter_map(|m| Some((m.iteration, m.validation.as_ref()?)));
         if let Some((iteration, v)) = validations.next_back() {
-            lines.push(format!(
-                "  last validation, iteration {iteration}: nll {:.4} + kl {:.4} = bound {:.4}",
-                v.val_nll, v.val_kl, v.val_bound
-            ));
+            lines.push(format!("  last validation, iteration {iteration}: {}", v.in_words()));
         }
     }
     for (iteration, checkpoint) in checkpoint::list(&paths.checkpoints()).unwrap_or_default() {

@@ -36,7 +36,24 @@ pub struct ModelConfig {
     /// Which feed-forward matrix starts with the reduced residual standard deviation.
     /// Default `up_proj`, as released.
     pub ffn_scaled_init: ScaledInit,
+    /// The distribution of z before a text is seen. Default `standard`.
+    pub prior: PriorKind,
 }
+
+/// The prior of the latents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriorKind {
+    /// N(0, I).
+    #[default]
+    Standard,
+    /// A Gaussian with a mean and a log variance of its own for each number of each latent vector,
+    /// parameters of the model: 0 at first, trained by the slow step with the rest, not decayed.
+    Learned,
+}
+
+/// Checkpoint names of a learned prior's mean and log variance, `[N, D]` each.
+pub const PRIOR_PARAMETERS: [&str; 2] = ["prior.mean", "prior.logvar"];
 
 /// What the latent positions of a layer are spread over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +92,7 @@ impl Default for ModelConfig {
             latent_rope: true,
             latent_spacing: LatentSpacing::Total,
             ffn_scaled_init: ScaledInit::UpProj,
+            prior: PriorKind::Standard,
         }
     }
 }
@@ -147,6 +165,9 @@ impl ModelConfig {
             }
         }
         shapes.push(("norm.weight".to_owned(), vec![d]));
+        if self.prior == PriorKind::Learned {
+            shapes.extend(PRIOR_PARAMETERS.map(|name| (name.to_owned(), vec![self.latents, d])));
+        }
         shapes
     }
 

@@ -154,20 +154,25 @@ impl Loader {
         tokens: &mut Vec<i32>,
         targets: &mut Vec<i32>,
     ) -> Result<(), DataError> {
-        let end = self.position + batch as u64;
-        let mut order = Permutation::new(self.windows(), self.seed, self.epoch());
+        let windows = self.next_windows(batch);
+        self.read_windows(&windows, tokens, targets)?;
+        self.position += batch as u64;
+        Ok(())
+    }
+
+    /// Numbers of the windows that the next `batch` will be, without moving on.
+    pub fn next_windows(&self, batch: usize) -> Vec<u64> {
         let mut epoch = self.epoch();
-        tokens.clear();
-        targets.clear();
-        for place in self.position..end {
+        let mut order = Permutation::new(self.windows(), self.seed, epoch);
+        let mut windows = Vec::with_capacity(batch);
+        for place in self.position..self.position + batch as u64 {
             if place / self.windows() != epoch {
                 epoch = place / self.windows();
                 order = Permutation::new(self.windows(), self.seed, epoch);
             }
-            self.append(order.at(place % self.windows()), tokens, targets)?;
+            windows.push(order.at(place % self.windows()));
         }
-        self.position = end;
-        Ok(())
+        windows
     }
 
     /// Numbers of `wanted` windows spread evenly over the split, the same in every run; all of

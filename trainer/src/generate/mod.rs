@@ -1,6 +1,6 @@
 //! Text from a model: first a thought, then its words.
 //!
-//! z comes from the prior N(0, I), or from the posterior of a prompt, inferred by the fast loop
+//! z comes from the prior, or from the posterior of a prompt, inferred by the fast loop
 //! as in evaluation. Then tokens are decoded one by one, each seeing the `window` tokens before
 //! it and all of z.
 //!
@@ -39,7 +39,7 @@ use decoder::Decoder;
 /// Where z comes from. A model without latents has none, and writes the same text either way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Latents {
-    /// N(0, I).
+    /// The model's prior: N(0, I), or the one that it has learned.
     Prior,
     /// The posterior of the prompt, inferred with these settings; their peak learning rate is
     /// `lr`. See [`crate::posterior::inference_settings`].
@@ -114,11 +114,13 @@ impl Generator {
     /// If the configuration is contradictory or the device has no memory left.
     pub fn new(device: &mut dyn Device, config: &Config, parameters: &Parameters) -> Result<Self> {
         let shape = BatchShape { batch: 1, seq: 1 };
+        let workspace = Workspace::new(device, &config.model, shape, (config.storage(), false), 0)?;
+        workspace.know_prior(parameters)?;
         Ok(Self {
             config: config.clone(),
             weights: parameters.frozen(),
             decoder: Decoder::new(device, &config.model, parameters)?,
-            workspace: Workspace::new(device, &config.model, shape, (config.storage(), false), 0)?,
+            workspace,
             token: device.alloc(DType::I32, 1)?,
         })
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ltm_engine::ops::AdamWSegment;
 
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, PRIOR_PARAMETERS};
 
 /// One parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +64,16 @@ impl ParameterLayout {
                 Entry { name, shape, range }
             })
             .collect();
-        let per_layer = (entries.len() - 2) / model.layers;
+        let prior = entries.iter().filter(|entry| is_prior(&entry.name)).count();
+        let per_layer = (entries.len() - 2 - prior) / model.layers;
         Self { entries, per_layer, layers: model.layers, latents: !model.is_autoregressive() }
+    }
+
+    /// Mean and log variance of a learned prior; `None` where the prior is N(0, I).
+    pub fn prior(&self) -> Option<[Range<usize>; 2]> {
+        let range = |name| self.entries.iter().find(|e| e.name == name).map(|e| e.range.clone());
+        let [mean, logvar] = PRIOR_PARAMETERS.map(range);
+        Some([mean?, logvar?])
     }
 
     /// Every parameter, in checkpoint order.
@@ -117,11 +125,11 @@ impl ParameterLayout {
         }
     }
 
-    /// Ranges for the optimiser: matrices decay, gains do not.
+    /// Ranges for the optimiser: matrices decay, gains and the prior do not.
     pub fn segments(&self) -> Vec<AdamWSegment> {
         let mut segments: Vec<AdamWSegment> = Vec::new();
         for entry in &self.entries {
-            let decay = entry.shape.len() >= 2;
+            let decay = entry.shape.len() >= 2 && !is_prior(&entry.name);
             match segments.last_mut() {
                 Some(last) if last.decay == decay => last.len += entry.range.len(),
                 _ => segments.push(AdamWSegment {
@@ -133,6 +141,11 @@ impl ParameterLayout {
         }
         segments
     }
+}
+
+/// Whether a parameter belongs to the prior, not to the decoder.
+pub(super) fn is_prior(name: &str) -> bool {
+    PRIOR_PARAMETERS.contains(&name)
 }
 
 #[cfg(test)]

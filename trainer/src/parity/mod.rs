@@ -5,12 +5,12 @@
 //! distance is allowed; where it is zero, nothing is.
 
 mod error;
-mod fixture;
-mod model;
+pub(crate) mod fixture;
+pub(crate) mod model;
 mod operations;
 mod report;
 mod schedules;
-mod settings;
+pub(crate) mod settings;
 
 pub use error::ParityError;
 pub use report::{Check, ParityReport};

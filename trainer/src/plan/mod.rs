@@ -6,6 +6,7 @@ mod fit;
 #[cfg(test)]
 mod fit_tests;
 mod gpu;
+mod inference;
 mod machine;
 mod memory;
 mod table;
@@ -15,8 +16,10 @@ mod work;
 
 pub use error::PlanError;
 pub use fit::{Fit, Room};
+pub use inference::Inference;
 pub use machine::Machine;
 pub use memory::Memory;
+pub(crate) use work::window_pairs;
 pub use work::{Parts, Pass};
 
 use serde::Serialize;
@@ -196,12 +199,13 @@ impl Work {
 
 /// Parameters by what they are for, in the order of the computation.
 fn groups(config: &Config) -> Vec<Group> {
-    const KINDS: [(&str, &str); 5] = [
+    const KINDS: [(&str, &str); 6] = [
         ("embedding, tied", "tok_embeddings."),
         ("window attention", ".attention."),
         ("latent attention", ".cross_attention."),
         ("feed-forward", ".feed_forward."),
         ("normalisation", "norm."),
+        ("prior", "prior."),
     ];
     let mut groups = KINDS.map(|(name, _)| Group { name, parameters: 0 });
     for (name, shape) in config.parameter_shapes() {
@@ -211,5 +215,5 @@ fn groups(config: &Config) -> Vec<Group> {
             }
         }
     }
-    groups.into()
+    groups.into_iter().filter(|group| group.name != "prior" || group.parameters > 0).collect()
 }

@@ -136,7 +136,7 @@ impl Counter<'_> {
 }
 
 /// Pairs of query and key of one sequence: token i sees `min(i + 1, window)` keys.
-fn window_pairs(seq: usize, window: usize) -> f64 {
+pub(crate) fn window_pairs(seq: usize, window: usize) -> f64 {
     let (seq, window) = (seq as f64, window.min(seq) as f64);
     window * (window + 1.0) / 2.0 + (seq - window) * window
 }

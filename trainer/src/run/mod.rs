@@ -1,6 +1,7 @@
 //! A training run: data, iterations, metrics, validation, samples, checkpoints, resume.
 
 mod checkpointing;
+mod figures;
 mod log;
 mod observer;
 mod resume;
@@ -15,14 +16,15 @@ use std::time::Instant;
 use ltm_engine::DeviceKind;
 
 use crate::checkpoint::{self, BestValidation, State};
-use crate::config::{Config, Layers};
+use crate::config::{Config, Init, Layers};
 use crate::data::{Loader, Split};
 use crate::evaluate;
 use crate::generate::Generator;
-use crate::metrics::{Metrics, Timing, Validation};
+use crate::metrics::{Timing, Validation};
 use crate::plan::{Fit, Room};
+use crate::posterior::expect_kernels;
+use crate::posterior::store::{PosteriorStore, Visit};
 use crate::run_dir::{RunDir, RunPaths};
-use crate::trainer::IterationReport;
 use crate::{Error, Result, Trainer, resources};
 
 use log::Log;
@@ -98,6 +100,7 @@ pub fn train(
     let validation = open_validation(options, observer)?;
     // Before anything is written: a device that is not there, or too small, is no reason to leave a run.
     let device = ltm_engine::open_within(options.device, options.threads, options.memory)?;
+    expect_kernels(device.as_ref(), &options.config)?;
     Fit::of(&options.config, Room::of(device.as_ref()))?;
     let run_dir = resume::take(options)?;
     let paths = run_dir.paths().clone();
@@ -108,6 +111,7 @@ pub fn train(
     if let Some(path) = &start.checkpoint {
         observer.event(Event::Resumed { iteration: start.iteration, checkpoint: path });
     }
+    let store = open_store(&trainer, loader.windows(), &paths, start.iteration, observer)?;
     resume::store_config(&trainer.config, &paths)?;
     let log = Log::open(&paths, start.iteration)?;
     let run = Run {
@@ -116,6 +120,7 @@ pub fn train(
         paths,
         trainer,
         loader,
+        store,
         validation,
         generator: None,
         log,
@@ -147,12 +152,32 @@ fn open_validation(options: &RunOptions, observer: &mut dyn Observer) -> Result<
     }
 }
 
+/// The posteriors that warm starts begin from, where there are any.
+fn open_store(
+    trainer: &Trainer,
+    windows: u64,
+    paths: &RunPaths,
+    iteration: u64,
+    observer: &mut dyn Observer,
+) -> Result<Option<PosteriorStore>> {
+    let config = &trainer.config;
+    if config.posterior.init == Init::Cold {
+        return Ok(None);
+    }
+    let path = paths.posteriors();
+    let store = PosteriorStore::open(&path, &config.model, windows, iteration)?;
+    let bytes = PosteriorStore::bytes(&config.model, windows);
+    observer.event(Event::WarmStarts { path: &path, bytes });
+    Ok(Some(store))
+}
+
 struct Run<'a> {
     _dir: RunDir,
     options: &'a RunOptions,
     paths: RunPaths,
     trainer: Trainer,
     loader: Loader,
+    store: Option<PosteriorStore>,
     validation: Option<Loader>,
     generator: Option<Generator>,
     log: Log,
@@ -176,6 +201,7 @@ impl Run<'_> {
         while iteration < total && !stop.load(Ordering::Relaxed) {
             let clock = Instant::now();
             let consumed = self.loader.position();
+            let windows = self.loader.next_windows(config.train.batch);
             if let Err(error) =
                 self.loader.next_batch(config.train.batch, &mut tokens, &mut targets)
             {
@@ -185,7 +211,9 @@ impl Run<'_> {
                 }
                 return Err(error.into());
             }
-            let report = match self.trainer.iterate(iteration, &tokens, &targets, stop) {
+            let visit = self.store.as_mut().map(|store| Visit::new(store, &windows, iteration));
+            let batch = (&tokens[..], &targets[..]);
+            let report = match self.trainer.iterate_on(iteration, batch, visit, stop) {
                 Ok(report) => report,
                 Err(Error::Interrupted) => {
                     // Nothing of an unfinished iteration is kept.
@@ -207,7 +235,8 @@ impl Run<'_> {
                 self.sample(iteration, observer, stop)?;
             }
             let seen = (iteration + 1) * tokens.len() as u64;
-            let metrics = metrics(iteration, seen, &report, validation);
+            let point = config.fast.method.is_point();
+            let metrics = figures::metrics(iteration, seen, &report, point, validation);
             let timing = Timing {
                 iteration,
                 seconds,
@@ -246,15 +275,8 @@ impl Run<'_> {
             Err(Error::Evaluate(source)) => return Err(Error::Validation { iteration, source }),
             other => other?,
         };
-        let corpus = &evaluation.summary.corpus;
-        let validation = Validation {
-            val_nll: corpus.nll,
-            val_kl: corpus.kl,
-            val_bound: corpus.bound,
-            val_fast_nll: evaluation.curve.nll,
-            val_fast_kl: evaluation.curve.kl,
-        };
-        let bound = validation.val_bound;
+        let bound = evaluation.summary.corpus.bound;
+        let validation = figures::validation(evaluation, config.fast.method.is_point());
         if self.best.is_none_or(|best| bound < best.bound) {
             self.best = Some(BestValidation { iteration, bound });
         }
@@ -268,6 +290,9 @@ impl Run<'_> {
 
     fn save(&mut self, iteration: u64, observer: &mut dyn Observer) -> Result<()> {
         self.log.sync()?;
+        if let Some(store) = &self.store {
+            store.sync()?;
+        }
         let state = State {
             format: checkpoint::FORMAT,
             iteration,
@@ -279,6 +304,9 @@ impl Run<'_> {
             best_validation: self.best,
         };
         let path = checkpointing::save(&mut self.trainer, &self.paths, &state)?;
+        if let Some(store) = &mut self.store {
+            store.commit(iteration)?;
+        }
         observer.event(Event::Saved { checkpoint: &path });
         self.checkpoint = Some(path);
         Ok(())
@@ -305,25 +333,5 @@ impl Run<'_> {
     }
 }
 
-fn metrics(
-    iteration: u64,
-    tokens: u64,
-    report: &IterationReport,
-    validation: Option<Validation>,
-) -> Metrics {
-    Metrics {
-        iteration,
-        tokens,
-        loss: report.loss,
-        nll: report.loss,
-        kl: report.kl,
-        bound: report.loss + report.kl,
-        slow_lr: report.slow_lr,
-        fast_lr: report.fast_lr,
-        grad_norm: report.grad_norm,
-        clip_factor: report.clip_factor,
-        fast_nll: report.fast_nll.clone(),
-        fast_kl: report.fast_kl.clone(),
-        validation,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,13 @@ pub enum Event<'a> {
         /// Training windows in an epoch.
         windows: u64,
     },
+    /// Posteriors are kept for warm starts.
+    WarmStarts {
+        /// In this file.
+        path: &'a Path,
+        /// Which grows to this many bytes as windows are visited.
+        bytes: u64,
+    },
     /// The run goes on from a checkpoint.
     Resumed {
         /// The next iteration.

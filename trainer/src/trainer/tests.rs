@@ -31,12 +31,12 @@ fn trainer_on(device: DeviceKind, settings: &[&str]) -> Trainer {
     trainer
 }
 
-fn trainer(settings: &[&str]) -> Trainer {
+pub(crate) fn trainer(settings: &[&str]) -> Trainer {
     trainer_on(DeviceKind::Cpu, settings)
 }
 
 /// Four sequences of twelve tokens, and their targets.
-fn batch() -> (Vec<i32>, Vec<i32>) {
+pub(crate) fn batch() -> (Vec<i32>, Vec<i32>) {
     let token = |i: usize| (i * i + i / 5) as i32 % 23;
     ((0..48).map(token).collect(), (1..49).map(token).collect())
 }

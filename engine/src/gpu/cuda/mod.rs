@@ -27,13 +27,14 @@ mod staging;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod timing;
 
 use std::sync::Arc;
 
 use ltm_ptx::{EntryPoint, Launch};
 
 use super::{Driver, Gpu, Recording, Release};
-use crate::{Error, MemoryInfo, Result};
+use crate::{Clock, Error, Mark, MemoryInfo, Result};
 use api::{Api, Kernel};
 use cache::Cache;
 use context::Context;
@@ -41,6 +42,7 @@ use launches::Launches;
 use modules::Modules;
 use recorded::Recorded;
 use staging::Staging;
+use timing::Timer;
 
 pub use code::Code;
 pub use error::{CudaError, CudaVersion};
@@ -262,6 +264,27 @@ impl<A: Api> Driver for Cuda<A> {
         over.map_err(|code| self.launches.failed("waiting for the GPU", code))?;
         self.launches.clear();
         Ok(())
+    }
+
+    fn mark(&mut self) -> Result<Mark> {
+        let timer = self.context.enter().and_then(|()| Timer::record(self.context.clone()));
+        let timer = timer.map_err(|code| self.launches.failed("recording an event", code))?;
+        Ok(Mark::on_device(Box::new(timer)))
+    }
+
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        let timers = [from, to].map(|mark| {
+            let timer = mark.kept::<Timer<A>>().filter(|timer| timer.is_of(&self.context));
+            timer.ok_or(Error::Foreign { op: "seconds_between" })
+        });
+        let [from, to] = timers;
+        let (from, to) = (from?, to?);
+        let seconds = self.context.enter().and_then(|()| from.seconds_to(to));
+        seconds.map_err(|code| self.launches.failed("waiting for the GPU", code))
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::Device
     }
 
     fn begin_recording(&mut self) -> Result<bool> {

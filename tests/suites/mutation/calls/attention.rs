@@ -132,6 +132,7 @@ pub fn window() -> Calls {
         shape(1, 130, 16, 33),
         shape(1, 64, 16, 32),
         shape(2, 20, 16, 1),
+        shape(1, 70, 16, 1),
         shape(1, 96, 16, 200),
         shape(2, 35, 12, 7),
         shape(1, 66, 10, 20),

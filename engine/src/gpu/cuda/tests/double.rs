@@ -213,6 +213,14 @@ impl Api for Double {
         self.make("create_event")
     }
 
+    fn create_timer(&self) -> Outcome<Handle> {
+        self.make("create_timer")
+    }
+
+    fn milliseconds(&self, from: Handle, to: Handle) -> Outcome<f32> {
+        self.begin("milliseconds").map(|_| (to - from) as f32)
+    }
+
     fn destroy_event(&self, event: Handle) -> Outcome<()> {
         self.give_back("destroy_event", event)
     }
