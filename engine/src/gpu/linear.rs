@@ -3,8 +3,8 @@
 use ltm_ptx::launch::linear;
 
 use super::{Driver, Gpu, Product, ProductKind, ProductShape, extent, optional, pointer, storage};
-use crate::Result;
 use crate::ops::{LinearBackwardInput, LinearBackwardWeight, LinearForward};
+use crate::{Buffer, Result};
 
 /// Slot of the device scratch for the cuts of a weight gradient. Its contents do not outlive a
 /// call, so operations may share it.
@@ -32,6 +32,27 @@ pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearForward<'_>) -> Result<
         out: launch.out,
     };
     gpu.multiply(&product, launch.launch(storage).as_slice())
+}
+
+/// The kernel for few rows sums each by itself, in one order.
+pub fn decode<D: Driver>(gpu: &mut Gpu<D>, args: &LinearForward<'_>) -> Result<()> {
+    let (rows, inner, outer) = (args.rows, args.inner, args.outer);
+    for first in (0..rows).step_by(linear::VECTOR_ROWS as usize) {
+        let last = rows.min(first + linear::VECTOR_ROWS as usize);
+        let part = |buffer: &Buffer, width: usize| buffer.slice(first * width..last * width);
+        forward(
+            gpu,
+            &LinearForward {
+                x: &part(args.x, inner)?,
+                weight: args.weight,
+                residual: args.residual.map(|r| part(r, outer)).transpose()?.as_ref(),
+                out: &part(args.out, outer)?,
+                rows: last - first,
+                ..*args
+            },
+        )?;
+    }
+    Ok(())
 }
 
 pub fn backward_input<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardInput<'_>) -> Result<()> {
