@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use crate::posterior::prior::HostPrior;
 
 /// `log q(z|x)` of the posterior N(mu, exp(logvar)) at `z = mu + eps exp(logvar / 2)`.
-fn log_posterior(eps: &[f32], logvar: &[f32]) -> f64 {
+fn log_posterior(logvar: &[f32], eps: &[f32]) -> f64 {
     let log_density = |(&eps, &logvar): (&f32, &f32)| {
         -0.5 * (f64::from(eps) * f64::from(eps) + f64::from(logvar) + TAU.ln())
     };
