@@ -2,12 +2,14 @@
 
 use ltm_tests::program::Sandbox;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "quickstart",
     "tokenize",
     "train",
     "eval",
     "generate",
+    "encode",
+    "probe",
     "gsm8k",
     "parity",
     "plan",

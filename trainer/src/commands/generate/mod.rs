@@ -1,5 +1,6 @@
 //! `ltm generate`.
 
+mod given;
 mod record;
 mod show;
 
@@ -20,6 +21,7 @@ use super::device::DeviceArgs;
 use super::interrupt;
 use super::model::Model;
 use super::output::tell;
+use given::{Given, GivenArgs};
 use record::Records;
 use show::Show;
 
@@ -95,13 +97,18 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
     #[command(flatten)]
+    given: GivenArgs,
+    #[command(flatten)]
     device: DeviceArgs,
 }
 
 /// What one text continues.
 struct Start {
-    /// Shown before the text.
     prompt: String,
+    /// Shown before the text: the prompt, behind what z is of where it is given.
+    shown: String,
+    /// What z is of, where it is given.
+    given: Option<Given>,
     /// Begins with the end-of-text token, as every document in training.
     tokens: Vec<i32>,
 }
@@ -118,21 +125,27 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         );
     }
     let mut model = Model::open(&args.run, &args.device)?;
-    let starts = starts(&args, &model)?;
+    let stop = interrupt::flag()?;
+    let starts = starts(&args, &mut model, &stop)?;
     let count = starts.len() as u64 * u64::from(args.samples);
     if u64::from(args.first_sample) + count > u64::from(u32::MAX) {
         bail!("--samples {} for {} prompts: more than 2^32 texts", args.samples, starts.len());
     }
-    let stop = interrupt::flag()?;
     let room = args.batch.min(count as usize);
     let (device, config) = (model.device.as_mut(), &model.config);
     let mut generator = Generator::with_room(device, config, &model.parameters, room)?;
     let plain = request(&args, &model, &stop);
     let requests: Vec<_> = (0..count as u32)
-        .map(|text| Request {
-            prompt: &starts[(text / args.samples) as usize].tokens,
-            sample: args.first_sample + text,
-            ..plain.clone()
+        .map(|text| {
+            let start = &starts[(text / args.samples) as usize];
+            let sample = args.first_sample + text % args.samples;
+            let latents = start.given.as_ref().map(|given| given.latents(args.seed, sample));
+            Request {
+                prompt: &start.tokens,
+                latents: latents.unwrap_or_else(|| plain.latents.clone()),
+                sample: args.first_sample + text,
+                ..plain.clone()
+            }
         })
         .collect();
     let mut records = Records::new(&args, &model, &plain);
@@ -143,7 +156,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let mut show = Show::new(args.jsonl.is_none(), model.tokenizer);
         let mut emit = |index: usize, token: i32| {
             if index == 0 {
-                show.token(&start(0).prompt, token);
+                show.token(&start(0).shown, token);
             }
             ControlFlow::Continue(())
         };
@@ -152,8 +165,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             texts => texts?,
         };
         for (index, (text, request)) in texts.iter().zip(group).enumerate() {
-            show.text(&start(index).prompt, text, index == 0)?;
-            records.add(&start(index).prompt, request, text)?;
+            show.text(&start(index).shown, text, index == 0)?;
+            let label = start(index).given.as_ref().map(|given| given.label.as_str());
+            records.add((&start(index).prompt, label), request, text)?;
         }
         finished.extend(texts);
     }
@@ -199,7 +213,8 @@ fn request<'a>(args: &Args, model: &Model, stop: &'a AtomicBool) -> Request<'a> 
 }
 
 /// The beginnings to continue.
-fn starts(args: &Args, model: &Model) -> anyhow::Result<Vec<Start>> {
+fn starts(args: &Args, model: &mut Model, stop: &AtomicBool) -> anyhow::Result<Vec<Start>> {
+    let given = args.given.read(model, args.fast_steps, stop)?;
     let most = model.config.model.max_seq_len;
     let inferred = !args.prior && !model.config.model.is_autoregressive();
     let start = |text: String| {
@@ -220,7 +235,12 @@ fn starts(args: &Args, model: &Model) -> anyhow::Result<Vec<Start>> {
         };
         return prompts.map(named).collect();
     }
-    Ok(vec![start(args.prompt.clone().unwrap_or_default())?])
+    let prompt = args.prompt.clone().unwrap_or_default();
+    if args.given.any() {
+        let with = |given| start(prompt.clone()).map(|start| start.with(given));
+        return given.into_iter().map(with).collect();
+    }
+    Ok(vec![start(prompt)?])
 }
 
 impl Start {
@@ -232,6 +252,18 @@ impl Start {
         }
         let prompt = if cut { tokenizer.decode(&ids)? } else { text };
         let first = std::iter::once(tokenizer.end_of_text());
-        Ok(Self { prompt, tokens: first.chain(ids).map(|id| id as i32).collect() })
+        let shown = prompt.clone();
+        Ok(Self {
+            prompt,
+            shown,
+            given: None,
+            tokens: first.chain(ids).map(|id| id as i32).collect(),
+        })
+    }
+
+    /// The same with a z that is given.
+    fn with(self, given: Given) -> Self {
+        let shown = format!("[{}] {}", given.label, self.prompt);
+        Self { shown, given: Some(given), ..self }
     }
 }

@@ -59,10 +59,10 @@ impl Records {
         }
     }
 
-    /// Adds a text.
+    /// Adds a text, with what its z is of where that is given.
     pub fn add(
         &mut self,
-        prompt: &str,
+        (prompt, latents_of): (&str, Option<&str>),
         request: &Request<'_>,
         text: &Generated,
     ) -> anyhow::Result<()> {
@@ -72,6 +72,7 @@ impl Records {
         let ids: Vec<u32> = text.tokens.iter().map(|&token| token as u32).collect();
         let line = json!({
             "prompt": prompt,
+            "latents_of": latents_of,
             "text": self.tokenizer.decode(&ids)?,
             "prompt_tokens": request.prompt,
             "tokens": text.tokens,
