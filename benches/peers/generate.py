@@ -38,7 +38,7 @@ def oracle_of(path):
 
 
 def ltm(args, *words):
-    """Run ltm; the share of the machine that others used meanwhile."""
+    """Run ltm: its CPU seconds, and the share of the machine that others used meanwhile."""
     before, start = busy_ticks(), time.perf_counter()
     child = subprocess.Popen([args.ltm, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     errors = child.stderr.read()
@@ -47,7 +47,8 @@ def ltm(args, *words):
     if child.returncode:
         raise SystemExit(f"ltm {' '.join(words)}: {errors.strip()}")
     wall = time.perf_counter() - start
-    return share(before, wall, usage.ru_utime + usage.ru_stime)
+    own = usage.ru_utime + usage.ru_stime
+    return own, share(before, wall, own)
 
 
 def share(before, wall, own):
@@ -73,41 +74,42 @@ def initial_run(args, folder):
 
 
 def ours(args, run, tokens, folder):
-    """Tokens, seconds without loading the model, and the share of others."""
+    """Tokens, seconds without loading the model, CPU seconds with it, and the share of others."""
     texts, summary = os.path.join(folder, "texts.jsonl"), os.path.join(folder, "summary.json")
-    others = ltm(args, "generate", run, "--device", "cpu", "--threads", str(args.threads), "--temperature", "0",
+    cpu, others = ltm(args, "generate", run, "--device", "cpu", "--threads", str(args.threads), "--temperature", "0",
                  "--ignore-end", "--max-tokens", str(tokens), "--jsonl", texts, "--summary", summary)
     with open(texts) as f:
         written = json.loads(f.readline())["tokens"]
     with open(summary) as f:
-        return written, json.load(f)["seconds"], others
+        return written, json.load(f)["seconds"], cpu, others
 
 
 def theirs(args, run, expected):
-    """Seconds of each measured length, the share of others, and how many tokens are as expected."""
+    """Seconds and CPU seconds of each measured length, the share of others, and how many tokens are as expected."""
     ref = oracle_of(args.oracle)
     path = os.path.join(run, "checkpoints", "iter_00000001", "model.safetensors")
     weights = {name: tensor.float() for name, tensor in read_safetensors(path).items()}
     cfg = ref.ModelConfig(dim=512, n_layers=3, n_heads=8, vocab_size=50258, max_seq_len=1024, window=256, n_latents=24)
     z = normals(1, PRIOR, 0, 0, 1, cfg.n_latents * cfg.dim, "cpu").reshape(1, cfg.n_latents, cfg.dim)
     table = weights["tok_embeddings.weight"]
-    prefix, times, agreed = [END], {}, 0
+    prefix, times, cpu_times, agreed = [END], {}, {}, 0
     before, start, cpu = busy_ticks(), time.perf_counter(), os.times()
     with torch.no_grad():
         ref.hidden_states(weights, cfg, torch.tensor([prefix]), z)     # the first call allocates
         for length, token in enumerate(expected, 1):
             if (length - 1) % args.every == 0 or length == len(expected):
-                begun = time.perf_counter()
+                begun, worked = time.perf_counter(), time.process_time()
                 hidden = ref.hidden_states(weights, cfg, torch.tensor([prefix]), z)
                 drawn = int((hidden[0, -1] @ table.T).argmax())
                 times[length] = time.perf_counter() - begun
+                cpu_times[length] = time.process_time() - worked
                 if drawn != token:
                     raise SystemExit(f"token {length}: ltm wrote {token}, the oracle {drawn}")
                 agreed += 1
             prefix.append(token)
     now = os.times()
     own = now.user - cpu.user + now.system - cpu.system
-    return times, share(before, time.perf_counter() - start, own), agreed
+    return times, cpu_times, share(before, time.perf_counter() - start, own), agreed
 
 
 def whole(times):
@@ -141,20 +143,27 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         run = initial_run(args, folder)
         seconds, shares, written = {n: [] for n in lengths}, [], None
+        cpu = {n: [] for n in [1, *lengths]}
         for _ in range(args.rounds):
-            for n in lengths:
-                tokens, took, others = ours(args, run, n, folder)
+            for n in cpu:
+                tokens, took, worked, others = ours(args, run, n, folder)
+                cpu[n].append(worked)
+                if n == 1:     # loading the model, which is not to be counted
+                    continue
                 seconds[n].append(took)
                 shares.append(others)
                 written = tokens if n == args.tokens else written
-        times, their_share, agreed = theirs(args, run, written)
+        times, cpu_times, their_share, agreed = theirs(args, run, written)
     middle = lambda xs: sorted(xs)[len(xs) // 2]
     mine = {n: middle(xs) for n, xs in seconds.items()}
-    total = whole(times)
+    total, their_cpu = whole(times), whole(cpu_times)
+    our_cpu = middle(cpu[args.tokens]) - middle(cpu[1])
     spans = []
+    worked = {0: middle(cpu[1]), **{n: middle(cpu[n]) for n in lengths}}
     for first, last in zip([0] + lengths, lengths):
         spans.append({"from": first, "to": last,
                       "ltm_ms_per_token": 1e3 * (mine[last] - mine.get(first, 0.0)) / (last - first),
+                      "ltm_cpu_ms_per_token": 1e3 * (worked[last] - worked[first]) / (last - first),
                       "oracle_ms_at_end": nearby(times, last) if last <= args.tokens else None})
     commit = output(["git", "rev-parse", "HEAD"], cwd=HERE)
     changed = bool(output(["git", "status", "--porcelain", "--untracked-files=no"], cwd=HERE))
@@ -162,8 +171,9 @@ def main() -> int:
               "ltm": output([args.ltm, "--version"]), "date": time.strftime("%Y-%m-%d", time.gmtime()),
               "commit": commit, "uncommitted_changes": changed, "shape": "small", "window": 256,
               "tokens": args.tokens, "rounds": args.rounds, "oracle_every": args.every,
-              "ltm_seconds": mine[args.tokens], "ltm_seconds_all": seconds,
+              "ltm_seconds": mine[args.tokens], "ltm_seconds_all": seconds, "ltm_cpu_seconds_all": cpu,
               "oracle_seconds": total, "ratio": total / mine[args.tokens],
+              "ltm_cpu_seconds": our_cpu, "oracle_cpu_seconds": their_cpu, "cpu_ratio": their_cpu / our_cpu,
               "tokens_compared": agreed, "spans": spans,
               "other_cpu_share": {"ltm": max((x for x in shares if x is not None), default=None),
                                   "oracle": their_share}}
@@ -176,11 +186,12 @@ def main() -> int:
              f"({args.tokens / mine[args.tokens]:.1f} tokens/s, median of {args.rounds}), the oracle's decoder over the "
              f"whole prefix {total:.1f} s ({args.tokens / total:.2f} tokens/s"
              f"{'' if args.every == 1 else f', from every {args.every}th length'}): **{total / mine[args.tokens]:.1f} "
-             f"times**. {agreed} tokens compared, all the same. Others used up to "
+             f"times**. In CPU time, without loading the model: {our_cpu:.1f} s and {their_cpu:.1f} s, "
+             f"{their_cpu / our_cpu:.1f} times. {agreed} tokens compared, all the same. Others used up to "
              f"{percent(result['other_cpu_share']['ltm'])} of the machine in ltm's runs and {percent(their_share)} in the "
              "oracle's: above a few percent, measure again.", "",
-             "| tokens | ltm, ms a token | oracle at the last of them, ms |", "|---|---|---|"]
-    lines += [f"| {s['from'] + 1} to {s['to']} | {s['ltm_ms_per_token']:.2f} | {number(s['oracle_ms_at_end'])} |"
+             "| tokens | ltm, ms a token | ltm, CPU ms a token | oracle at the last of them, ms |", "|---|---|---|---|"]
+    lines += [f"| {s['from'] + 1} to {s['to']} | {s['ltm_ms_per_token']:.2f} | {s['ltm_cpu_ms_per_token']:.2f} | {number(s['oracle_ms_at_end'])} |"
               for s in spans]
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     with open(args.out + ".json", "w") as f:

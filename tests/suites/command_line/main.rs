@@ -7,6 +7,7 @@ mod corpora;
 mod devices;
 mod disk;
 mod divergence;
+mod evaluation;
 mod generate;
 mod gsm8k;
 mod interrupt;

@@ -47,7 +47,7 @@ enum Command {
     Tokenize(tokenize::Args),
     /// Train a model, or continue a run
     Train(train::Args),
-    /// Measure a model on shards: nll, kl and their sum
+    /// Measure a model on shards and texts: bounds and causal figures, by what z has seen
     Eval(eval::Args),
     /// Write text, from the prior or from the posterior of a prompt
     Generate(Box<generate::Args>),

@@ -31,8 +31,8 @@ pub enum Gsm8kError {
     },
     /// A question with its examples is too long.
     #[error(
-        "line {line}: the question with {shots} example(s) has {tokens} tokens; z can be inferred \
-         from at most model.max_seq_len = {most}: take fewer with --shots, or let --drop-shots \
+        "line {line}: the question with {shots} example(s) has {tokens} tokens; expected \
+         at most model.max_seq_len = {most}: take fewer with --shots, or let --drop-shots \
          leave out as many as needed"
     )]
     TooLong {
