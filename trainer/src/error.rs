@@ -30,6 +30,9 @@ pub enum Error {
     /// Generation.
     #[error(transparent)]
     Generate(#[from] crate::generate::GenerateError),
+    /// Latents and their files.
+    #[error(transparent)]
+    Latents(#[from] crate::latents::LatentsError),
     /// A plan.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
@@ -86,9 +89,6 @@ pub enum Error {
     /// Text, tokenizers and shards.
     #[error(transparent)]
     Tools(#[from] ltm_tools::Error),
-    /// A page of curves.
-    #[error(transparent)]
-    Report(#[from] ltm_tools::report::Error),
     /// A setting that no kernel of a GPU serves yet.
     #[error("{setting} runs on the CPU alone so far, and the device is {device}; use --device cpu")]
     NoKernel {
@@ -103,6 +103,17 @@ pub enum Error {
     /// Posteriors kept for warm starts.
     #[error(transparent)]
     Store(#[from] crate::posterior::store::StoreError),
+    /// Batches and iterations do not go together.
+    #[error(
+        "{posted} batches are posted; an iteration needs 1 when it begins, and there is room for 2"
+    )]
+    Batches {
+        /// Batches that were posted.
+        posted: usize,
+    },
+    /// A page of curves.
+    #[error(transparent)]
+    Report(#[from] ltm_tools::report::Error),
     /// An update was asked of parameters without gradients.
     #[error("these parameters were allocated without gradients and cannot be trained")]
     Frozen,

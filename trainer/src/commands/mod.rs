@@ -3,6 +3,7 @@
 mod bench;
 mod device;
 mod doctor;
+mod encode;
 mod eval;
 mod generate;
 mod inspect;
@@ -12,10 +13,12 @@ mod model;
 mod output;
 mod parity;
 mod plan;
+mod probe;
 mod progress;
 mod quickstart;
 mod report;
 mod sweep;
+mod text_args;
 mod tokenize;
 mod train;
 mod watch;
@@ -46,7 +49,11 @@ enum Command {
     /// Measure a model on shards: nll, kl and their sum
     Eval(eval::Args),
     /// Write text, from the prior or from the posterior of a prompt
-    Generate(generate::Args),
+    Generate(Box<generate::Args>),
+    /// Keep the latents of texts: means and log variances of their posteriors, in a file
+    Encode(encode::Args),
+    /// Find out what the latents of each layer know: reconstruction with those of some layers only
+    Probe(probe::Args),
     /// Compare this build with the PyTorch oracle, quantity by quantity
     Parity(parity::Args),
     /// Tell parameters, bytes, FLOPs and floor time before anything is allocated
@@ -73,7 +80,9 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tokenize(args) => tokenize::run(args),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
-        Command::Generate(args) => generate::run(args),
+        Command::Generate(args) => generate::run(*args),
+        Command::Encode(args) => encode::run(args),
+        Command::Probe(args) => probe::run(args),
         Command::Parity(args) => parity::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Bench(args) => bench::run(args),

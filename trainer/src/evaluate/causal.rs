@@ -44,9 +44,12 @@ pub(super) fn score_stretch(
             let mut mixture = Mixture::new(how.samples);
             for at in stretch.from..stretch.to {
                 let target = scorer.targets(place)[at];
-                if target >= 0 {
-                    let nll = draws.iter().map(|draw| f64::from(draw[place * seq + at]));
-                    figures.push(mixture.push(nll), target, how.token_bytes);
+                if target < 0 {
+                    continue;
+                }
+                let nll = mixture.push(draws.iter().map(|draw| f64::from(draw[place * seq + at])));
+                if at >= how.view.skipped() {
+                    figures.push(nll, target, how.token_bytes);
                 }
             }
             figures.check()?;

@@ -53,6 +53,14 @@ pub enum EvaluateError {
         /// What z was to see.
         view: super::View,
     },
+    /// A text set gives no sequence.
+    #[error("{}: {detail}", path.display())]
+    NoText {
+        /// File or directory.
+        path: std::path::PathBuf,
+        /// What there is, what was expected, and what to do.
+        detail: String,
+    },
     /// A score is not a number.
     #[error(
         "window {window}: the {what} is {value}; the weights are damaged, or the fast loop \

@@ -91,7 +91,9 @@ pub struct Averages {
     pub kl: Option<f64>,
     /// `nll + kl`: a bound on `-log p(x)`. Equal to `nll` for causal views.
     pub bound: f64,
-    /// The same with nll at fresh draws of z; absent for causal views.
+    /// Standard error of the bound over the choice of sequences; absent for a single one.
+    pub bound_error: Option<f64>,
+    /// The bound with nll at fresh draws of z; absent for causal views.
     pub fresh_bound: Option<f64>,
     /// The importance-weighted bound; absent for causal views.
     pub importance_bound: Option<f64>,
@@ -127,6 +129,7 @@ impl Averages {
             nll,
             kl: weighted.as_ref().map(|_| kl),
             bound,
+            bound_error: standard_error(sequences, bound),
             fresh_bound: total(&|w| w.fresh_nll).map(|fresh| fresh + kl),
             importance_bound: total(&|w| w.importance),
             mean_perplexity: sum(&|s| s.bound().exp()) / sequences.len() as f64,
@@ -135,6 +138,16 @@ impl Averages {
             accuracy: total(&|w| w.correct as f64),
         }
     }
+}
+
+/// Standard error of `ratio`, the sum of the sequences' nats over that of their tokens, from how far
+/// each sequence is off it.
+fn standard_error(sequences: &[SequenceFigures], ratio: f64) -> Option<f64> {
+    let count = sequences.len() as f64;
+    let tokens: usize = sequences.iter().map(SequenceFigures::tokens).sum();
+    let off = |s: &SequenceFigures| s.tokens() as f64 * (s.bound() - ratio);
+    let squares: f64 = sequences.iter().map(|s| off(s).powi(2)).sum();
+    (sequences.len() > 1).then(|| (squares * count / (count - 1.0)).sqrt() / tokens as f64)
 }
 
 #[cfg(test)]
@@ -166,10 +179,19 @@ mod tests {
         close(found.accuracy.unwrap(), 4.0 / 6.0);
     }
 
+    /// For sequences of one length it is the deviation of their means over the root of their number.
+    #[test]
+    fn the_error_is_that_of_a_mean() {
+        let sequences = [1.0, 2.0, 4.0, 5.0].map(|nll| sequence(&[nll, nll], 0.0, None));
+        let found = Averages::of(&sequences).bound_error.unwrap();
+        let deviation = ((4.0 + 1.0 + 1.0 + 4.0) / 3.0_f64).sqrt();
+        assert!((found - deviation / 2.0).abs() < 1e-12, "{found}");
+    }
+
     #[test]
     fn causal_figures_have_no_parts() {
         let found = Averages::of(&[sequence(&[1.0, 2.0], 0.0, None)]);
-        assert_eq!((found.nll, found.bound), (1.5, 1.5));
+        assert_eq!((found.nll, found.bound, found.bound_error), (1.5, 1.5, None));
         assert_eq!((found.kl, found.fresh_bound, found.accuracy), (None, None, None));
     }
 }

@@ -24,6 +24,7 @@ mod scorer;
 mod source;
 #[cfg(test)]
 mod tests;
+mod text_set;
 mod view;
 
 pub use apparatus::{Apparatus, Evaluator};
@@ -31,8 +32,10 @@ pub use error::EvaluateError;
 pub use figures::{Averages, SequenceFigures, Weighted};
 pub use measure::{Measured, Measurement, Subject, measure};
 pub use mixture::log_mean_exp;
+pub(crate) use reconstruction::Reconstruction;
 pub use score::{Continuation, Curve, Evaluation, Figures, SequenceScore, Summary};
 pub use source::{Portion, Sequences};
+pub use text_set::{Cut, TextOptions, TextSet, token_bytes};
 pub use view::View;
 
 use std::sync::atomic::AtomicBool;

@@ -11,6 +11,9 @@ pub enum View {
     All,
     /// Nothing: z is drawn from the prior.
     Prior,
+    /// As [`View::Prior`], with the first tokens of each sequence, so many, not scored: what
+    /// [`View::Front`] is to be compared with.
+    PriorAfter(usize),
     /// The first tokens of each sequence, so many; the others are scored.
     Front(usize),
     /// The blocks before that of the token, each of so many tokens; nothing in the first block.
@@ -34,7 +37,7 @@ impl View {
 
     /// Whether posteriors are fitted.
     pub fn fits(self) -> bool {
-        self != View::Prior
+        !matches!(self, View::Prior | View::PriorAfter(_))
     }
 
     /// In words, for every table.
@@ -42,13 +45,25 @@ impl View {
         match self {
             View::All => "the whole sequence, the scored tokens included".to_owned(),
             View::Prior => "nothing: z from the prior".to_owned(),
-            View::Front(1) => "the first token of the sequence, which is not scored".to_owned(),
-            View::Front(n) => {
-                format!("the first {n} tokens of the sequence, which are not scored")
+            View::PriorAfter(n) => {
+                format!("nothing: z from the prior; the first {n} tokens are not scored")
             }
+            View::Front(n) => format!("the first {n} tokens, which are not scored"),
             View::Blocks(n) => {
-                format!("the blocks of {n} before the scored one; in the first block nothing")
+                format!(
+                    "the blocks of {n} tokens before the scored one; in the first block nothing"
+                )
             }
+        }
+    }
+
+    /// As [`View::words`], for a model without latents: which tokens are scored.
+    pub fn words_without_latents(self) -> String {
+        match self {
+            View::Front(n) | View::PriorAfter(n) => {
+                format!("no z in this model; the first {n} tokens are not scored")
+            }
+            _ => "no z in this model".to_owned(),
         }
     }
 
@@ -58,7 +73,7 @@ impl View {
     /// [`EvaluateError::Context`] and [`EvaluateError::Block`].
     pub fn check(self, seq: usize) -> Result<(), EvaluateError> {
         match self {
-            View::Front(context) if !(1..seq).contains(&context) => {
+            View::Front(context) | View::PriorAfter(context) if !(1..seq).contains(&context) => {
                 Err(EvaluateError::Context { context, seq })
             }
             View::Blocks(block) if !(1..seq).contains(&block) => {
@@ -68,13 +83,22 @@ impl View {
         }
     }
 
+    /// Targets at the front of each sequence that are not scored.
+    pub(super) fn skipped(self) -> usize {
+        match self {
+            View::Front(context) | View::PriorAfter(context) => context,
+            _ => 0,
+        }
+    }
+
     /// The stretches of sequences of `seq` targets; none of [`View::All`], or where nothing is
     /// left to score.
     pub(super) fn stretches(self, seq: usize) -> Vec<Stretch> {
         match self {
             View::All => Vec::new(),
             View::Prior => vec![Stretch { from: 0, to: seq }],
-            View::Front(context) if context >= seq => Vec::new(),
+            View::Front(context) | View::PriorAfter(context) if context >= seq => Vec::new(),
+            View::PriorAfter(_) => vec![Stretch { from: 0, to: seq }],
             View::Front(context) => vec![Stretch { from: context, to: seq }],
             View::Blocks(block) => (0..seq)
                 .step_by(block)
@@ -94,6 +118,8 @@ mod tests {
             view.stretches(seq).into_iter().map(|s| (s.from, s.to)).collect()
         };
         assert_eq!(pairs(View::Prior, 5), [(0, 5)]);
+        assert_eq!(pairs(View::PriorAfter(3), 5), [(0, 5)]);
+        assert_eq!(pairs(View::PriorAfter(5), 5), []);
         assert_eq!(pairs(View::Front(3), 5), [(3, 5)]);
         assert_eq!(pairs(View::Front(5), 5), []);
         assert_eq!(pairs(View::Blocks(2), 5), [(0, 2), (2, 4), (4, 5)]);
@@ -104,7 +130,8 @@ mod tests {
     #[test]
     fn a_view_needs_something_to_see_and_something_to_score() {
         assert!(View::Front(4).check(5).is_ok() && View::Blocks(4).check(5).is_ok());
-        for view in [View::Front(0), View::Front(5), View::Blocks(0), View::Blocks(5)] {
+        let wrong = [View::Front(0), View::Front(5), View::Blocks(0), View::Blocks(5)];
+        for view in wrong.into_iter().chain([View::PriorAfter(5)]) {
             assert!(view.check(5).is_err(), "{view:?}");
         }
     }

@@ -3,7 +3,8 @@
 use super::*;
 use crate::evaluate::{Averages, Measured, Measurement, Portion, Subject, View, measure};
 
-const CAUSAL: [View; 4] = [View::Prior, View::Front(5), View::Blocks(4), View::Blocks(5)];
+const CAUSAL: [View; 5] =
+    [View::Prior, View::PriorAfter(5), View::Front(5), View::Blocks(4), View::Blocks(5)];
 const WINDOWS: [u64; 3] = [5, 6, 7];
 
 pub(super) fn measurement(view: View, samples: usize) -> Measurement<'static> {
@@ -19,11 +20,6 @@ fn measured(trainer: &mut Trainer, source: &Numbered, how: &Measurement<'_>) -> 
     measure(&mut subject, &[portion], how)
 }
 
-/// First target that a view scores.
-fn first(view: View) -> usize {
-    if let View::Front(context) = view { context } else { 0 }
-}
-
 /// Whatever is changed at or after place t, the scores of the tokens before it keep their bits.
 #[test]
 fn no_causal_score_sees_its_token_or_later_ones() {
@@ -35,9 +31,9 @@ fn no_causal_score_sees_its_token_or_later_ones() {
             let source = Numbered { changed_from: Some(changed), ..Numbered::default() };
             let other = measured(&mut trainer, &source, &how).unwrap();
             for (a, b) in whole.sequences.iter().zip(&other.sequences) {
-                assert_eq!(a.tokens(), LENGTH - first(view));
+                assert_eq!(a.tokens(), LENGTH - view.skipped());
                 // Target i is the token at place i + 1.
-                let before = (changed - 1).saturating_sub(first(view));
+                let before = (changed - 1).saturating_sub(view.skipped());
                 let place = format!("{view:?}, changed from {changed}");
                 assert_eq!(a.token_nll[..before], b.token_nll[..before], "{place}");
                 assert_ne!(a.token_nll[before..], b.token_nll[before..], "{place}");
@@ -52,13 +48,13 @@ fn no_causal_score_sees_its_token_or_later_ones() {
 fn the_scores_of_all_possible_tokens_are_a_distribution() {
     let mut trainer = trainer();
     for view in CAUSAL {
-        for place in first(view) + 1..=LENGTH {
+        for place in view.skipped() + 1..=LENGTH {
             let mut sums = [0.0; WINDOWS.len()];
             for token in 0..VOCAB {
                 let source = Numbered { replaced: Some((place, token)), ..Numbered::default() };
                 let found = measured(&mut trainer, &source, &measurement(view, 2)).unwrap();
                 for (sum, sequence) in sums.iter_mut().zip(&found.sequences) {
-                    *sum += (-sequence.token_nll[place - 1 - first(view)]).exp();
+                    *sum += (-sequence.token_nll[place - 1 - view.skipped()]).exp();
                 }
             }
             for sum in sums {
@@ -93,7 +89,7 @@ fn a_decoder_that_ignores_z_has_one_score() {
     for view in CAUSAL {
         let found = measured(&mut trainer, &source, &measurement(view, 2)).unwrap();
         for (a, b) in plain.sequences.iter().zip(&found.sequences) {
-            for (a, b) in a.token_nll[first(view)..].iter().zip(&b.token_nll) {
+            for (a, b) in a.token_nll[view.skipped()..].iter().zip(&b.token_nll) {
                 assert!((a - b).abs() < 1e-5, "{view:?}: {a} against {b}");
             }
         }
@@ -115,7 +111,21 @@ fn neither_the_batch_nor_ignored_targets_matter() {
 
         let short = Numbered { ignored: 4, ..Numbered::default() };
         let short = measured(&mut trainer, &short, &how).unwrap();
-        assert!(short.sequences.iter().all(|s| s.tokens() == LENGTH - 4 - first(view)));
+        assert!(short.sequences.iter().all(|s| s.tokens() == LENGTH - 4 - view.skipped()));
+    }
+}
+
+/// Tokens that are not scored still tell which draws of z explain the text.
+#[test]
+fn a_later_start_changes_no_score() {
+    let mut trainer = trainer();
+    let mut scores = |view| {
+        let how = measurement(view, 3);
+        measured(&mut trainer, &Numbered::default(), &how).unwrap().sequences
+    };
+    let (whole, rest) = (scores(View::Prior), scores(View::PriorAfter(5)));
+    for (whole, rest) in whole.iter().zip(&rest) {
+        assert_eq!(whole.token_nll[5..], rest.token_nll);
     }
 }
 
