@@ -33,6 +33,9 @@ pub enum Error {
     /// Latents and their files.
     #[error(transparent)]
     Latents(#[from] crate::latents::LatentsError),
+    /// Questions and answers.
+    #[error(transparent)]
+    Gsm8k(#[from] crate::gsm8k::Gsm8kError),
     /// A plan.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
