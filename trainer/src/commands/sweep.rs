@@ -99,18 +99,22 @@ impl SweepObserver for Watch {
                 let left = (total - metrics.iteration - 1) as f64 * smooth;
                 let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX);
                 let left = indicatif::HumanDuration(left);
-                let message = format!("bound {:.4} nats/token, ETA {left}", metrics.bound);
+                let message = format!("{} nats/token, ETA {left}", metrics.in_words());
                 self.meter.set(metrics.iteration + 1, total, &message);
             }
             SweepEvent::Training(_) => {}
             SweepEvent::End { cell, seed, result } => {
-                let of = format!("  {}, seed {seed}", cell.name);
+                let of_run = format!("  {}, seed {seed}", cell.name);
                 self.meter.line(&match &result.ending {
-                    Ending::Failed { error } => format!("{of} failed: {error}"),
+                    Ending::Failed { error } => format!("{of_run} failed: {error}"),
                     Ending::Finished { figures } => {
-                        let bound = figures.iter().find(|figure| figure.key == "bound");
-                        let bound = bound.map_or(f64::NAN, |figure| figure.value);
-                        format!("{of}: bound {bound:.4} nats/token in {:.0} s", result.seconds)
+                        // Langevin dynamics has no bound.
+                        let of = |key: &str| figures.iter().find(|figure| figure.key == key);
+                        let told = of("bound").or_else(|| of("nll")).map_or_else(
+                            || "scored".to_owned(),
+                            |figure| format!("{} {:.4} nats/token", figure.key, figure.value),
+                        );
+                        format!("{of_run}: {told} in {:.0} s", result.seconds)
                     }
                 });
             }
