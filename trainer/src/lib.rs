@@ -14,6 +14,7 @@ mod error;
 pub mod evaluate;
 pub mod generate;
 pub mod graphs;
+pub mod gsm8k;
 pub mod latents;
 pub mod metrics;
 pub mod model;

@@ -67,7 +67,7 @@ fn texts_written_together_on_a_gpu_are_those_written_alone() {
 fn lines_of_json_tell_everything() {
     let sandbox = trained();
     let args = "generate run --prompts prompts.jsonl --limit 2 --prompt-tokens 4 --max-tokens 20 \
-                --temperature 1 --refit 15 --jsonl out.jsonl --summary summary.json";
+                --temperature 1 --min-p 0.05 --refit 15 --jsonl out.jsonl --summary summary.json";
     let outcome = sandbox.run(args.split_whitespace());
     assert!(outcome.stderr.contains("distinct-1 to 4"), "{}", outcome.stderr);
     assert_eq!(outcome.succeeds(), "");
@@ -88,6 +88,7 @@ fn lines_of_json_tell_everything() {
         assert!(entropy > 3.0 && entropy < 256_f64.ln(), "{entropy}");
         assert_eq!(text["figures"]["distinct"].as_array().unwrap().len(), 4);
         assert_eq!(text["settings"]["refit"]["last"], 32);
+        assert_eq!(text["settings"]["min_p"], 0.05);
         assert_eq!(text["thought"]["fast_steps"], 2);
     }
     assert_eq!((&texts[0]["prompt"], &texts[1]["prompt"]), (&"rain".into(), &"an".into()));

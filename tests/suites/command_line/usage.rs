@@ -2,7 +2,7 @@
 
 use ltm_tests::program::Sandbox;
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 15] = [
     "quickstart",
     "tokenize",
     "train",
@@ -10,12 +10,14 @@ const COMMANDS: [&str; 13] = [
     "generate",
     "encode",
     "probe",
+    "gsm8k",
     "parity",
     "plan",
     "bench",
     "doctor",
     "inspect",
     "report",
+    "sweep",
 ];
 
 #[test]
@@ -57,6 +59,8 @@ fn wrong_usage_ends_with_exit_code_2() {
     misused("eval run --data shards --split test", &["test", "train or val"]);
     misused("eval run --data shards --batch two", &["two"]);
     misused("generate", &["RUN"]);
+    misused("gsm8k run --data q.jsonl", &["--out"]);
+    misused("gsm8k run --data q.jsonl --out a.jsonl --latents none", &["none", "question"]);
     misused("inspect", &["PATHS"]);
     misused("report", &["RUNS"]);
     misused("parity", &["FIXTURE"]);

@@ -6,6 +6,7 @@ mod doctor;
 mod encode;
 mod eval;
 mod generate;
+mod gsm8k;
 mod inspect;
 mod interrupt;
 mod kernels;
@@ -46,7 +47,7 @@ enum Command {
     Tokenize(tokenize::Args),
     /// Train a model, or continue a run
     Train(train::Args),
-    /// Measure a model on shards: nll, kl and their sum
+    /// Measure a model on shards and texts: bounds and causal figures, by what z has seen
     Eval(eval::Args),
     /// Write text, from the prior or from the posterior of a prompt
     Generate(Box<generate::Args>),
@@ -54,6 +55,8 @@ enum Command {
     Encode(encode::Args),
     /// Find out what the latents of each layer know: reconstruction with those of some layers only
     Probe(probe::Args),
+    /// Ask the questions of GSM8K, and tell pass@k
+    Gsm8k(gsm8k::Args),
     /// Compare this build with the PyTorch oracle, quantity by quantity
     Parity(parity::Args),
     /// Tell parameters, bytes, FLOPs and floor time before anything is allocated
@@ -83,6 +86,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => generate::run(*args),
         Command::Encode(args) => encode::run(args),
         Command::Probe(args) => probe::run(args),
+        Command::Gsm8k(args) => gsm8k::run(args),
         Command::Parity(args) => parity::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Bench(args) => bench::run(args),

@@ -51,6 +51,11 @@ impl Meter {
         )
     }
 
+    /// For answers to questions.
+    pub fn answers() -> Self {
+        Self::new("{bar:30} {pos}/{len} answers, ETA {eta}", "answers")
+    }
+
     /// For iterations of training; the message brings the time left.
     pub fn iterations() -> Self {
         Self::new("{bar:30} {pos}/{len} {msg}", "iterations")

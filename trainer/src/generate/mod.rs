@@ -29,8 +29,9 @@ mod thought;
 
 pub use error::GenerateError;
 pub use figures::TextFigures;
+pub(crate) use prompts::string_of;
 pub use prompts::{Prompt, PromptError, read_prompts};
-pub use sampling::Sampling;
+pub use sampling::{Sampling, decimal};
 pub use text::{Drawn, End, Generated};
 pub use thought::{Latents, Refit, Thought};
 

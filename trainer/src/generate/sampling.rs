@@ -60,7 +60,10 @@ impl Sampling {
     }
 
     /// Checks every value, for a model with `rows` token ids.
-    pub(super) fn check(&self, rows: usize) -> Result<(), GenerateError> {
+    ///
+    /// # Errors
+    /// [`GenerateError::Setting`].
+    pub fn check(&self, rows: usize) -> Result<(), GenerateError> {
         let wrong = |name, value: &dyn ToString, expected: &str| {
             Err(GenerateError::Setting {
                 name,
@@ -89,4 +92,10 @@ impl Sampling {
             _ => Ok(()),
         }
     }
+}
+
+/// The shortest decimal that means this number, for what people read: 0.8 where a plain
+/// conversion gives 0.800000011920929.
+pub fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
 }

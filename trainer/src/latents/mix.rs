@@ -6,9 +6,9 @@ use super::{LatentsError, Posterior};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MixPath {
     /// Each of the N vectors turns from the one to the other along a great circle, while its length
-    /// goes from the one's to the other's. In a space of many dimensions the midpoint of two
-    /// unrelated vectors is shorter than either by a factor of about 0.71, shorter than any that
-    /// the decoder was trained on; on this path lengths stay among those of real texts.
+    /// goes from the one's to the other's. In a space of many dimensions the midpoint of the straight
+    /// line between two unrelated vectors is shorter than they are, by a factor of about 0.71; on
+    /// this path lengths stay between those of the texts.
     Spherical,
     /// The straight line.
     Linear,

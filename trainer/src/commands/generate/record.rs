@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ltm::atomic_file;
-use ltm::generate::{End, Generated, Latents, Request, TextFigures, Thought};
+use ltm::generate::{End, Generated, Latents, Request, TextFigures, Thought, decimal};
 use ltm_tools::tokenizer::Tokenizer;
 use serde_json::{Value, json};
 
@@ -44,11 +44,11 @@ impl Records {
                 "every": refit.every, "last": refit.last,
             })),
             "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
+            "temperature": decimal(sampling.temperature),
             "top_k": sampling.top_k,
-            "top_p": sampling.top_p,
-            "min_p": sampling.min_p,
-            "repetition_penalty": sampling.repetition_penalty,
+            "top_p": decimal(sampling.top_p),
+            "min_p": decimal(sampling.min_p),
+            "repetition_penalty": decimal(sampling.repetition_penalty),
             "ignore_end": sampling.end.is_none(),
         });
         Self {
