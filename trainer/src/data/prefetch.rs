@@ -77,14 +77,14 @@ impl Prefetch {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn next(&mut self) -> Result<Batch, DataError> {
+    pub fn take(&mut self) -> Result<Batch, DataError> {
         match self.failed.take() {
             Some(error) => Err(error),
             None => self.filled.recv().unwrap_or(Err(DataError::LostThread)),
         }
     }
 
-    /// The next batch if it has been read. What is wrong with it is told by [`Prefetch::next`].
+    /// The next batch if it has been read. What is wrong with it is told by [`Prefetch::take`].
     pub fn ready(&mut self) -> Option<Batch> {
         if self.failed.is_some() {
             return None;

@@ -194,7 +194,7 @@ fn what_is_read_ahead_is_what_would_be_read() {
         let windows = loader.next_windows(4);
         let (mut tokens, mut targets) = (Vec::new(), Vec::new());
         loader.next_batch(4, &mut tokens, &mut targets).unwrap();
-        let batch = prefetch.next().unwrap();
+        let batch = prefetch.take().unwrap();
         assert_eq!((batch.windows, batch.position), (windows, loader.position()));
         let numbers: &[i32] = bytemuck::cast_slice(&batch.block);
         assert_eq!(numbers, [tokens, targets].concat());
@@ -212,13 +212,13 @@ fn a_damaged_batch_is_told_of_when_it_is_wanted() {
     let dir = corpus("train", &[tokens]);
     let mut prefetch = ahead(open(dir.path(), 5).unwrap(), 0, 1);
     for _ in 0..2 {
-        let batch = prefetch.next().unwrap();
+        let batch = prefetch.take().unwrap();
         prefetch.give(batch.block);
     }
     // It has been read by now, or is about to be; looking ahead does not show it.
     assert!(prefetch.ready().is_none());
     for expected in ["300", "has ended"] {
-        let error = prefetch.next().unwrap_err().to_string();
+        let error = prefetch.take().unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
 }

@@ -121,7 +121,7 @@ impl Run<'_> {
             self.trainer.post(batch.block)
         };
         if batches.posted.is_empty() {
-            post(batches.prefetch.next()?, &mut batches.posted)?;
+            post(batches.prefetch.take()?, &mut batches.posted)?;
         }
         if wanted
             && batches.posted.len() < 2
