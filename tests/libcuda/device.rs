@@ -4,7 +4,7 @@ use std::ffi::{c_char, c_int, c_uint};
 use std::time::Instant;
 
 use crate::state::{CONTEXT, CURRENT, Error, Event};
-use crate::{call, call_in_context, device, give};
+use crate::{call, call_in_context, device, give, note};
 
 // SAFETY of every function of this library: its name and type are those of `cuda.h`, which no
 // other part of a process defines while this stands in for NVIDIA's; pointers are valid as that
@@ -140,6 +140,7 @@ extern "C" fn cuStreamDestroy_v2(stream: usize) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn cuStreamSynchronize(stream: usize) -> u32 {
     call_in_context(|state| {
+        note(format_args!("synchronize"));
         state.stream(stream)?;
         state.not_captured(stream)?;
         state.notice()
@@ -180,6 +181,7 @@ extern "C" fn cuEventDestroy_v2(event: usize) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn cuEventRecord(event: usize, stream: usize) -> u32 {
     call_in_context(|state| {
+        note(format_args!("record {event}"));
         state.event(event)?;
         state.stream(stream)?;
         state.not_captured(stream)?;
@@ -207,6 +209,7 @@ unsafe extern "C" fn cuEventElapsedTime(to: *mut f32, start: usize, end: usize) 
 #[unsafe(no_mangle)]
 extern "C" fn cuEventSynchronize(event: usize) -> u32 {
     call_in_context(|state| {
+        note(format_args!("wait {event}"));
         state.event(event)?;
         state.notice()
     })

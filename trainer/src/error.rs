@@ -30,9 +30,15 @@ pub enum Error {
     /// Generation.
     #[error(transparent)]
     Generate(#[from] crate::generate::GenerateError),
+    /// Latents and their files.
+    #[error(transparent)]
+    Latents(#[from] crate::latents::LatentsError),
     /// A plan.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
+    /// A sweep.
+    #[error(transparent)]
+    Sweep(#[from] crate::sweep::SweepError),
     /// A number stopped being finite.
     #[error(
         "iteration {iteration}: the {what} is {value}; training stopped, and the checkpoints are \
@@ -97,6 +103,17 @@ pub enum Error {
     /// Posteriors kept for warm starts.
     #[error(transparent)]
     Store(#[from] crate::posterior::store::StoreError),
+    /// Batches and iterations do not go together.
+    #[error(
+        "{posted} batches are posted; an iteration needs 1 when it begins, and there is room for 2"
+    )]
+    Batches {
+        /// Batches that were posted.
+        posted: usize,
+    },
+    /// A page of curves.
+    #[error(transparent)]
+    Report(#[from] ltm_tools::report::Error),
     /// An update was asked of parameters without gradients.
     #[error("these parameters were allocated without gradients and cannot be trained")]
     Frozen,

@@ -1,8 +1,9 @@
 //! Parts of an iteration that are recorded once and then repeated with one call each.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CStr;
 
-use ltm_engine::{Device, DeviceExt, Graph, Mark};
+use ltm_engine::{Device, DeviceExt, Graph, Mark, profile};
 
 use crate::Result;
 
@@ -24,12 +25,18 @@ pub enum Part {
 impl Part {
     /// For people.
     pub fn name(self) -> &'static str {
+        // Each is ASCII.
+        self.range().to_str().unwrap_or_default()
+    }
+
+    /// The same for profilers.
+    fn range(self) -> &'static CStr {
         match self {
-            Part::Begin => "begin",
-            Part::Fast => "fast step",
-            Part::FastWithWeights => "fast step with weights",
-            Part::Slow => "slow step",
-            Part::Update => "update",
+            Part::Begin => c"begin",
+            Part::Fast => c"fast step",
+            Part::FastWithWeights => c"fast step with weights",
+            Part::Slow => c"slow step",
+            Part::Update => c"update",
         }
     }
 }
@@ -111,6 +118,7 @@ impl Graphs {
         part: Part,
         body: impl Fn(&mut dyn Device) -> Result<()>,
     ) -> Result<()> {
+        let _range = profile::range(part.range());
         let watched = self.watched.borrow().is_some();
         let from = if watched { Some(device.mark()?) } else { None };
         self.run_part(device, part, body)?;

@@ -1,25 +1,31 @@
 //! One iteration of the fast-slow algorithm (Algorithm 1 of the paper), micro-batch by
 //! micro-batch.
 
+mod begun;
+mod inbox;
+
+pub use begun::Begun;
+pub use inbox::{arrange, sort_rows};
+
 use std::sync::atomic::AtomicBool;
 
 use ltm_autograd::Segment;
-use ltm_engine::{Buffer, DType, Device, DeviceExt};
+use ltm_engine::{Buffer, DType, Device, HostBlock};
 
-use crate::config::{Config, PosteriorConfig};
+use crate::config::Config;
 use crate::decoder_update::{Clip, DecoderUpdate};
 use crate::graphs::Part;
 use crate::model::{BatchShape, Parameters};
 use crate::passes::{PassPlan, Passes, Purpose};
 use crate::plan::{Fit, Room};
-use crate::posterior::prior::weighted_kl;
 use crate::posterior::store::Visit;
 use crate::posterior::{
     Draw, FastTrace, WeightGradients, begin, draw_start, expect_kernels, fast_step, finish, infer,
 };
-use crate::schedule::{TrajectorySteps, fast_peak, kl_weight, slow_lr};
+use crate::schedule::TrajectorySteps;
 use crate::workspace::{Workspace, trace_len};
 use crate::{Error, Result};
+use inbox::Inbox;
 
 /// For callers that never interrupt.
 pub static NEVER: AtomicBool = AtomicBool::new(false);
@@ -39,6 +45,9 @@ pub struct Trainer {
     update: DecoderUpdate,
     /// `[micro-batches, steps + 1, 2, B]` f64: the traces of an iteration.
     traces: Buffer,
+    inbox: Inbox,
+    /// Memory of the host that figures come back in.
+    mail: Vec<HostBlock>,
 }
 
 /// What an iteration found, before its update. Nats per token, means over the batch.
@@ -86,7 +95,10 @@ impl Trainer {
         let passes = plan.allocate(device.as_mut(), &parameters, &workspace)?;
         let update = DecoderUpdate::new(device.as_mut(), &parameters)?;
         let traces = device.alloc(DType::F64, traces_len(&config, shape))?;
-        let mut trainer = Self { device, config, parameters, workspace, passes, update, traces };
+        let inbox = Inbox::new(device.as_mut(), &config)?;
+        let mail = Vec::new();
+        let mut trainer =
+            Self { device, config, parameters, workspace, passes, update, traces, inbox, mail };
         trainer.device.reserve(&fit.memory.scratch_blocks)?;
         if trainer.device.rehearse(true) {
             let rehearsed = trainer.rehearse();
@@ -108,6 +120,16 @@ impl Trainer {
         finish(device, workspace)?;
         update.measure(device, parameters, &config.slow)?;
         update.apply(device, parameters)
+    }
+
+    /// Batches on their way to the device.
+    pub(crate) fn batches(&self) -> &[Buffer] {
+        self.inbox.buffers()
+    }
+
+    /// Bytes of the batches of `config` on the device.
+    pub(crate) fn batch_bytes(config: &Config) -> usize {
+        Inbox::bytes(config)
     }
 
     /// Forgets the gradient of the last iteration.
@@ -218,57 +240,13 @@ impl Trainer {
         mut visit: Option<Visit<'_>>,
         stop: &AtomicBool,
     ) -> Result<IterationReport> {
-        let shape = self.workspace.shape;
-        let peak = fast_peak(&self.config, iteration);
-        let trajectory = TrajectorySteps::draw(&self.config, iteration);
-        let mut totals = Totals::new(self.config.fast.steps);
-        let start = PosteriorConfig {
-            kl_weight: kl_weight(&self.config, iteration),
-            ..self.config.posterior.clone()
-        };
-        let mut weighted = start.is_weighted().then_some(0.0);
-        self.zero_gradients()?;
-        let rows = shape.rows();
-        for (index, (tokens, targets)) in
-            tokens.chunks_exact(rows).zip(targets.chunks_exact(rows)).enumerate()
-        {
-            self.workspace.load(self.device.as_mut(), tokens, targets)?;
-            let draw = Draw {
-                seed: self.config.train.seed,
-                iteration: iteration as u32,
-                first_sample: (index * shape.batch) as u32,
-                site_offset: 0,
-            };
-            draw_start(self.device.as_mut(), &self.workspace, &start, draw)?;
-            if let Some(visit) = &mut visit {
-                visit.begin(self.device.as_mut(), &self.workspace, index * shape.batch)?;
-            }
-            self.accumulate(peak, &trajectory, stop)?;
-            self.keep_trace(index)?;
-            if let Some(visit) = &mut visit {
-                visit.note(self.device.as_mut(), &self.workspace)?;
-            }
-            if let Some(weighted) = &mut weighted {
-                *weighted += weighted_kl(self.device.as_mut(), &self.workspace)?;
-            }
-        }
-        let lr = slow_lr(&self.config, iteration);
-        self.update((lr, iteration + 1))?;
-        let numbers: Vec<f64> = self.device.read(&self.traces)?;
-        for trace in numbers.chunks_exact(trace_len(self.config.fast.steps, shape.batch)) {
-            totals.add(&FastTrace::new(trace, shape.batch));
-        }
-        totals.check(iteration)?;
-        let clip = self.clip(iteration)?;
+        self.inbox.clear();
+        self.post_tokens(tokens, targets)?;
+        let begun = self.begin(iteration, visit.as_mut(), stop)?;
+        let report = self.finish(begun)?;
         if let Some(visit) = visit {
             visit.keep()?;
         }
-        let mut report = totals.per_token(tokens.len());
-        report.objective = weighted.map(|kl| report.loss + kl / tokens.len() as f64);
-        report.slow_lr = lr;
-        report.fast_lr = peak;
-        report.grad_norm = clip.norm;
-        report.clip_factor = clip.factor;
         Ok(report)
     }
 

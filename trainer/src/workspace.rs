@@ -9,6 +9,7 @@ use crate::config::{Method, ModelConfig, PriorKind};
 use crate::model::{BatchShape, Parameters, Slot};
 use crate::posterior::prior::{Learned, Prior, Standard};
 use crate::posterior::{FastTrace, Start};
+use crate::trainer::sort_rows;
 
 /// What one micro-batch needs besides the weights and the arenas.
 pub struct Workspace {
@@ -287,6 +288,18 @@ impl Workspace {
         })
     }
 
+    /// As [`Workspace::load`], from memory of the device: tokens, targets, and the order of the rows
+    /// by token and row.
+    ///
+    /// # Errors
+    /// If the lengths are not `[B, T]`, or the device fails.
+    pub fn take(&mut self, device: &mut dyn Device, parts: &[Buffer; 3]) -> Result<()> {
+        for (from, to) in parts.iter().zip([&self.tokens, &self.targets, &self.order]) {
+            device.copy(from, to)?;
+        }
+        self.forget_prefix(device)
+    }
+
     /// Loads a micro-batch and forgets the gradients of the last one's prefix.
     ///
     /// # Errors
@@ -294,10 +307,14 @@ impl Workspace {
     pub fn load(&mut self, device: &mut dyn Device, tokens: &[i32], targets: &[i32]) -> Result<()> {
         device.upload(&self.tokens, tokens)?;
         device.upload(&self.targets, targets)?;
-        self.host_order.clear();
-        self.host_order.extend(0..tokens.len() as i32);
-        self.host_order.sort_unstable_by_key(|&row| (tokens[row as usize], row));
+        self.host_order.resize(tokens.len(), 0);
+        sort_rows(&mut self.host_order, tokens);
         device.upload(&self.order, &self.host_order)?;
+        self.forget_prefix(device)
+    }
+
+    /// Zeroes the gradients of the last batch's prefix.
+    fn forget_prefix(&self, device: &mut dyn Device) -> Result<()> {
         if let Some((stream, queries)) = &self.prefix_gradients {
             device.zero(stream)?;
             device.zero(queries)?;

@@ -209,10 +209,10 @@ vectorized! {
         z: &mut [f32],
     ) {
         let spread = (2.0 * rate).sqrt();
-        for i in 0..z.len() {
+        for i in 0..point.len() {
             let pull = weight * ((point[i] - mean[i]) * exp(-prior_logvar[i]));
             point[i] += spread * noise[i] - rate * (d_z[i] * scale + pull);
-            z[i] = point[i];
         }
+        z.copy_from_slice(point);
     }
 }

@@ -1,9 +1,10 @@
 //! Memory and copies of a GPU.
 
-use super::{Driver, Gpu, memory, pointer};
+use super::{Driver, Gemm, Gpu, ProductChoices, memory, pointer};
+use crate::device::held;
 use crate::{
-    Buffer, Clock, DType, Device, DeviceId, Error, Graph, Kept, Mark, MemoryInfo, MemoryUse,
-    Processor, Result,
+    Buffer, Clock, DType, Device, DeviceId, Error, Graph, HostBlock, Kept, Mark, MemoryInfo,
+    MemoryUse, Processor, Result, Transfer,
 };
 
 impl<D: Driver> Device for Gpu<D> {
@@ -94,6 +95,36 @@ impl<D: Driver> Device for Gpu<D> {
 
     fn clock(&self) -> Clock {
         self.driver.clock()
+    }
+
+    fn host_block(&mut self, bytes: usize) -> Result<HostBlock> {
+        self.driver.host_block(bytes)
+    }
+
+    fn post(&mut self, block: HostBlock, to: &Buffer) -> Result<Transfer> {
+        let part = held("post", &block, to)?;
+        self.driver.post(block, pointer(self.id, "post", to)?, part.len())
+    }
+
+    fn arrive(&mut self, transfer: &Transfer) -> Result<()> {
+        self.driver.arrive(transfer)
+    }
+
+    fn fetch(&mut self, from: &Buffer, block: HostBlock) -> Result<Transfer> {
+        let part = held("fetch", &block, from)?;
+        self.driver.fetch(pointer(self.id, "fetch", from)?, block, part.len())
+    }
+
+    fn recover(&mut self, transfer: Transfer) -> Result<HostBlock> {
+        self.driver.recover(transfer)
+    }
+
+    fn choose_products(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
+        self.driver.choose_products(gemm, kept)
+    }
+
+    fn product_choices(&self) -> ProductChoices {
+        self.driver.product_choices()
     }
 
     fn processor(&self) -> Processor {

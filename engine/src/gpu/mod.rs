@@ -18,6 +18,7 @@ mod linear_cross_entropy;
 mod memory;
 mod normal;
 mod ops;
+mod product;
 mod recorder;
 mod rms_norm;
 mod ropes;
@@ -38,6 +39,7 @@ use crate::{Buffer, DType, DeviceId, Error, Result};
 
 pub use driver::{Driver, Recording, Release};
 pub use ledger::Ledger;
+pub use product::{By, Gemm, Product, ProductChoices, ProductKind, ProductShape};
 pub use ropes::Rope;
 pub use vm::{LaunchRecord, Vm};
 

@@ -9,7 +9,7 @@ const SMALL: &str = "--shape tiny --set model.dim=32 --set model.heads=2 --set m
                      --set model.latents=4 --set fast.steps=2 --set train.batch=2 --threads 1 \
                      --samples 1 --rotate 1 --iterations 1 --warmup 1 --reading paper";
 
-fn bench(more: &str) -> Vec<String> {
+pub fn bench(more: &str) -> Vec<String> {
     format!("bench --kernels {SMALL} {more}").split_whitespace().map(str::to_owned).collect()
 }
 

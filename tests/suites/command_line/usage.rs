@@ -2,12 +2,14 @@
 
 use ltm_tests::program::Sandbox;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "quickstart",
     "tokenize",
     "train",
     "eval",
     "generate",
+    "encode",
+    "probe",
     "parity",
     "plan",
     "bench",

@@ -58,7 +58,7 @@ fn of_a_window() {
         let shape = WindowAttentionShape { batch, seq, heads, head_dim, window, theta: 1e4 };
         let (forward, backward) =
             (window_attention::Forward { shape }, window_attention::Backward { shape });
-        let lone = |token: &usize| window == 1 || token % seq == 0;
+        let lone = |token: &usize| window == 1 || token.is_multiple_of(seq);
         for (format, layout) in WAYS {
             let width = heads * head_dim;
             let (qkv, d_out) = (input(&forward, format, "qkv"), input(&backward, format, "d_out"));

@@ -129,8 +129,8 @@ fn kernels(results: &Results) -> String {
             let _ = write!(
                 text,
                 "\n## Operations: {step}\n\n{} sequences of {} tokens, {}. Ceilings: copy {:.0} GB/s, product \
-                 {:.1} TFLOP/s ({}).\n\n| operation | of | us | p10 | p90 | GB/s | TFLOP/s | of the ceiling |\n\
-                 |---|---|---|---|---|---|---|---|\n",
+                 {:.1} TFLOP/s ({}).\n\n| operation | of | us | p10 | p90 | GB/s | TFLOP/s | of the ceiling | cuBLASLt, us |\n\
+                 |---|---|---|---|---|---|---|---|---|\n",
                 values["batch"],
                 values["seq_len"],
                 values["dtype"].as_str().unwrap_or(""),
@@ -143,7 +143,7 @@ fn kernels(results: &Results) -> String {
         let seconds = number("seconds");
         let _ = writeln!(
             text,
-            "| {} | {} | {:.2} | {:.2} | {:.2} | {:.1} | {:.2} | {:.1}% |",
+            "| {} | {} | {:.2} | {:.2} | {:.2} | {:.1} | {:.2} | {:.1}% | {} |",
             values["kernel"].as_str().unwrap_or(""),
             values["of"].as_str().unwrap_or(""),
             seconds * 1e6,
@@ -151,7 +151,10 @@ fn kernels(results: &Results) -> String {
             number("seconds_p90") * 1e6,
             number("bytes") / seconds / 1e9,
             number("flops") / seconds / 1e12,
-            number("share_of_ceiling") * 100.0
+            number("share_of_ceiling") * 100.0,
+            values["cublas"]["seconds"]
+                .as_f64()
+                .map_or(String::new(), |seconds| format!("{:.2}", seconds * 1e6))
         );
     }
     text

@@ -24,12 +24,14 @@ mod look;
 mod metrics;
 mod number;
 mod page;
+mod probe;
 mod publish;
 mod run;
 mod samples;
 mod samples_table;
 mod series;
 mod summary;
+mod sweep;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -39,7 +41,9 @@ mod timing;
 use std::path::{Path, PathBuf};
 
 pub use error::Error;
+pub use probe::{ProbePage, ProbePoint, write_probe};
 pub use summary::{ReportSummary, RunSummary, Validation};
+pub use sweep::{SweepCurve, SweepPage, SweepPoint, SweepRow, write_sweep_report};
 
 use run::Run;
 

@@ -1,10 +1,11 @@
 //! Sets of arguments, counted as they are made.
 
+use ltm_engine::gpu::{Gemm, ProductChoices};
 use ltm_engine::ops::AdamWStep;
 use ltm_engine::philox::Stream;
 use ltm_engine::{Buffer, DType, Device, DeviceExt, bf16};
 
-use super::timing::{Call, Sampling, time};
+use super::timing::{Call, Sampling, Times, time};
 use super::{Ceilings, KernelTime};
 use crate::Result;
 
@@ -17,6 +18,8 @@ const SETS: u64 = 64;
 pub(super) struct Cases<'a> {
     device: &'a mut dyn Device,
     storage: DType,
+    /// Whether there is a library beside which products are measured.
+    with_library: bool,
     sampling: Sampling,
     ceilings: &'a Ceilings,
     all: Vec<KernelTime>,
@@ -26,11 +29,11 @@ impl<'a> Cases<'a> {
     /// None yet.
     pub fn new(
         device: &'a mut dyn Device,
-        storage: DType,
+        (storage, with_library): (DType, bool),
         sampling: Sampling,
         ceilings: &'a Ceilings,
     ) -> Self {
-        Self { device, storage, sampling, ceilings, all: Vec::new() }
+        Self { device, storage, with_library, sampling, ceilings, all: Vec::new() }
     }
 
     /// What was measured.
@@ -58,6 +61,12 @@ impl<'a> Cases<'a> {
             calls.push(set()?.0);
         }
         let times = time(self.device, &calls, self.sampling)?;
+        let is_product =
+            operation.starts_with("linear_forward") || operation.starts_with("linear_backward");
+        let cublas = match self.with_library && is_product {
+            true => Some(by_library(self.device, &calls, self.sampling)?),
+            false => None,
+        };
         let (least, limited_by_arithmetic) = self.ceilings.least(bytes, flops);
         let share_of_ceiling = least / times.median;
         let sets = calls.len();
@@ -67,12 +76,22 @@ impl<'a> Cases<'a> {
             times,
             bytes,
             flops,
+            cublas,
             sets,
             share_of_ceiling,
             limited_by_arithmetic,
         });
         Ok(())
     }
+}
+
+/// Seconds of the same calls by the library; our own kernels are chosen again afterwards.
+fn by_library(device: &mut dyn Device, calls: &[Call], sampling: Sampling) -> Result<Times> {
+    let none = ProductChoices::default();
+    device.choose_products(Gemm::Cublas, &none)?;
+    let times = time(device, calls, sampling);
+    device.choose_products(Gemm::Own, &none)?;
+    times
 }
 
 /// Makes the arguments of one call and counts the bytes that must move.

@@ -14,6 +14,9 @@ use crate::plan::window_pairs;
 pub(super) fn measure(cases: &mut Cases<'_>, setting: &Setting<'_>) -> Result<()> {
     window(cases, setting)?;
     decode(cases, setting)?;
+    if setting.model.is_autoregressive() {
+        return Ok(());
+    }
     latent(cases, setting)
 }
 

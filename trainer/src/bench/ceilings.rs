@@ -1,5 +1,6 @@
 //! What a device can do at most, as far as that can be measured.
 
+use ltm_engine::gpu::{Gemm, ProductChoices};
 use ltm_engine::ops::LinearForward;
 use ltm_engine::{DType, Device};
 use serde::Serialize;
@@ -20,25 +21,32 @@ pub struct Ceilings {
     /// Edge of that product.
     pub product_edge: usize,
     /// Whose product it is.
-    pub product_by: &'static str,
+    pub product_by: String,
 }
 
 impl Ceilings {
-    /// Measures both.
+    /// Measures both; the product with the library of this version, if there is one.
     pub(super) fn measure(
         device: &mut dyn Device,
         storage: DType,
         sampling: Sampling,
+        library: Option<&str>,
     ) -> Result<Self> {
         let n = sampling.product_edge;
+        let none = ProductChoices::default();
+        if library.is_some() {
+            device.choose_products(Gemm::Cublas, &none)?;
+        }
         let product = Self::product(device, storage, sampling)?;
+        device.choose_products(Gemm::Own, &none)?;
         let copy = Self::copy(device, sampling)?;
         Ok(Self {
             copy_bytes_per_second: 2.0 * sampling.copied_bytes as f64 / copy.median,
             copied_bytes: sampling.copied_bytes,
             product_flops_per_second: 2.0 * (n as f64).powi(3) / product.median,
             product_edge: n,
-            product_by: "own kernel",
+            product_by: library
+                .map_or("own kernel".into(), |version| format!("cuBLASLt {version}")),
         })
     }
 

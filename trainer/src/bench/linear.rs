@@ -31,9 +31,11 @@ pub(super) fn measure(cases: &mut Cases<'_>, setting: &Setting<'_>) -> Result<()
         map("gate and up", rows, d, 2 * f, false),
         map("down", rows, f, d, true),
     ];
-    maps.iter().try_for_each(|map| forward(cases, map))?;
-    maps.iter().try_for_each(|map| backward_input(cases, map))?;
-    maps.iter().try_for_each(|map| backward_weight(cases, map))?;
+    // Without latents there are none of theirs.
+    let maps = || maps.iter().filter(|map| map.rows > 0);
+    maps().try_for_each(|map| forward(cases, map))?;
+    maps().try_for_each(|map| backward_input(cases, map))?;
+    maps().try_for_each(|map| backward_weight(cases, map))?;
     forward(cases, &map("one token", 1, d, 2 * f, false))?;
     loss(cases, setting, false)?;
     loss(cases, setting, true)

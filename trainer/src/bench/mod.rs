@@ -21,7 +21,8 @@ pub use ceilings::Ceilings;
 pub use parts::{Iterations, PartTime};
 pub use timing::{Sampling, Times};
 
-use ltm_engine::{DType, Device};
+use ltm_engine::gpu::{Gemm, ProductChoices};
+use ltm_engine::{DType, Device, Error};
 use serde::Serialize;
 
 use crate::Result;
@@ -43,6 +44,9 @@ pub struct KernelTime {
     pub bytes: u64,
     /// Floating-point operations of products and attention; 0 for what memory limits.
     pub flops: f64,
+    /// Seconds of the same call by cuBLASLt; absent where it is not at hand, or computes nothing
+    /// of the kind.
+    pub cublas: Option<Times>,
     /// Sets of arguments that took turns.
     pub sets: usize,
     /// The least time by the measured ceilings, as a share of the median.
@@ -85,12 +89,17 @@ struct Setting<'a> {
 pub fn kernels(device: &mut dyn Device, config: &Config, sampling: Sampling) -> Result<Kernels> {
     let shape = BatchShape { batch: config.micro_batch(), seq: config.seq_len() };
     let setting = Setting { model: &config.model, shape, storage: config.storage() };
-    let ceilings = Ceilings::measure(device, setting.storage, sampling)?;
-    let mut cases = Cases::new(device, setting.storage, sampling, &ceilings);
+    let library = library(device)?;
+    let ceilings = Ceilings::measure(device, setting.storage, sampling, library.as_deref())?;
+    let with_library = library.is_some();
+    let mut cases = Cases::new(device, (setting.storage, with_library), sampling, &ceilings);
     rows::measure(&mut cases, &setting)?;
     linear::measure(&mut cases, &setting)?;
     attention::measure(&mut cases, &setting)?;
-    posterior::measure(&mut cases, &setting, config)?;
+    if !setting.model.is_autoregressive() {
+        posterior::measure(&mut cases, &setting)?;
+    }
+    posterior::optimiser(&mut cases, &setting, config)?;
     let kernels = cases.finish();
     Ok(Kernels {
         device: device.name(),
@@ -100,4 +109,17 @@ pub fn kernels(device: &mut dyn Device, config: &Config, sampling: Sampling) -> 
         ceilings,
         kernels,
     })
+}
+
+/// Version of the vendor's library of products, if there is one. Our own kernels are chosen then.
+fn library(device: &mut dyn Device) -> Result<Option<String>> {
+    let none = ProductChoices::default();
+    let version = match device.choose_products(Gemm::Cublas, &none) {
+        Ok(()) => device.product_choices().library,
+        // It is not there, or cannot be used, which `ltm doctor` tells of.
+        Err(Error::Unavailable { .. } | Error::Cuda(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    device.choose_products(Gemm::Own, &none)?;
+    Ok(version)
 }

@@ -30,7 +30,7 @@ pub struct Iterations {
     pub micro_batch: usize,
     /// Seconds of each iteration, in order, on the clock of the device.
     pub seconds: Vec<f64>,
-    /// The parts, and as the last the rest: loading, random numbers, and waiting for the host.
+    /// The parts, and as the last the rest: random numbers, copies, and waiting for the host.
     pub parts: Vec<PartTime>,
     /// FLOPs of an iteration.
     pub flops: f64,
@@ -59,9 +59,11 @@ impl Iterations {
                 continue;
             }
             trainer.passes.graphs.watch();
+            trainer.post_tokens(&tokens, &targets)?;
             let from = mark(trainer)?;
-            loss = trainer.iterate(iteration, &tokens, &targets, &NEVER)?.loss;
+            let begun = trainer.begin(iteration, None, &NEVER)?;
             ends.push((from, mark(trainer)?));
+            loss = trainer.finish(begun)?.loss;
             parts.extend(trainer.passes.graphs.watched(trainer.device.as_mut())?);
         }
         let device = trainer.device.as_mut();

@@ -11,7 +11,7 @@ use super::arguments::Cases;
 use crate::Result;
 use crate::config::Config;
 
-pub(super) fn measure(cases: &mut Cases<'_>, setting: &Setting<'_>, config: &Config) -> Result<()> {
+pub(super) fn measure(cases: &mut Cases<'_>, setting: &Setting<'_>) -> Result<()> {
     let shape = GaussianShape {
         samples: setting.shape.batch,
         layers: setting.model.layers,
@@ -20,8 +20,7 @@ pub(super) fn measure(cases: &mut Cases<'_>, setting: &Setting<'_>, config: &Con
     gaussian(cases, shape)?;
     update(cases, shape)?;
     trace(cases, setting)?;
-    normal(cases, shape)?;
-    optimiser(cases, setting, config)
+    normal(cases, shape)
 }
 
 fn gaussian(cases: &mut Cases<'_>, shape: GaussianShape) -> Result<()> {
@@ -128,7 +127,11 @@ fn normal(cases: &mut Cases<'_>, shape: GaussianShape) -> Result<()> {
 }
 
 /// All weights of the model, with the copy that passes read where that is stored.
-fn optimiser(cases: &mut Cases<'_>, setting: &Setting<'_>, config: &Config) -> Result<()> {
+pub(super) fn optimiser(
+    cases: &mut Cases<'_>,
+    setting: &Setting<'_>,
+    config: &Config,
+) -> Result<()> {
     let n = config.parameter_count();
     cases.measure("global_norm", "", 0.0, |b| {
         let (gradients, out) = (b.floats(n)?, b.doubles(2)?);

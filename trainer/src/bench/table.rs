@@ -13,7 +13,7 @@ impl Kernels {
             ),
             self.ceilings.line(),
             format!(
-                "{:<25} {:<19} {:>10} {:>10} {:>10} {:>8} {:>8} {:>7} {:>7}",
+                "{:<25} {:<19} {:>10} {:>10} {:>10} {:>8} {:>8} {:>7} {:>7} {:>10}",
                 "operation",
                 "of",
                 "p10, us",
@@ -22,7 +22,8 @@ impl Kernels {
                 "GB/s",
                 "TFLOP/s",
                 "ceiling",
-                "limit"
+                "limit",
+                "cuBLAS, us"
             ),
         ];
         lines.extend(self.kernels.iter().map(KernelTime::line));
@@ -43,8 +44,9 @@ impl KernelTime {
             0.0 => "-".into(),
             flops => format!("{:.2}", flops / t.median / 1e12),
         };
+        let cublas = self.cublas.map_or("-".into(), |t| format!("{:.2}", t.median * 1e6));
         format!(
-            "{:<25} {:<19} {p10:>10.2} {median:>10.2} {p90:>10.2} {:>8.1} {tera:>8} {:>6.1}% {:>7}",
+            "{:<25} {:<19} {p10:>10.2} {median:>10.2} {p90:>10.2} {:>8.1} {tera:>8} {:>6.1}% {:>7} {cublas:>10}",
             self.operation,
             self.of,
             self.bytes as f64 / t.median / 1e9,

@@ -18,7 +18,7 @@ use ltm_engine::DeviceKind;
 use ltm_engine::cpu::matmul_usage;
 use ltm_engine::philox::Stream;
 
-use super::device::{DeviceArgs, parse_bytes};
+use super::device::{DeviceArgs, ProfileArgs, parse_bytes};
 use super::output::say;
 
 /// Arguments of `ltm bench`.
@@ -64,6 +64,8 @@ pub struct Args {
     /// Print JSON lines: one per reading, and with --kernels one per operation
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    profile: ProfileArgs,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -145,6 +147,7 @@ impl Args {
 
 /// Times training.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    args.profile.apply();
     let readings = match args.reading {
         Some(reading) => vec![reading],
         None => vec![ReadingArg::Paper, ReadingArg::Released],
@@ -185,7 +188,7 @@ fn count(args: &Args, reading: ReadingArg) -> anyhow::Result<ExitCode> {
 fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
     let config = args.config(reading)?;
     let (batch, seq) = (config.train.batch, config.seq_len());
-    let mut trainer = Trainer::new(args.device.open()?, config.clone())?;
+    let mut trainer = Trainer::new(args.device.open_for(&config)?, config.clone())?;
     let seed = config.train.seed;
     trainer.parameters.initialise(trainer.device.as_mut(), &config.model, seed)?;
     let mut source = Source::open(args, &config)?;

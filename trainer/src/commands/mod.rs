@@ -3,6 +3,7 @@
 mod bench;
 mod device;
 mod doctor;
+mod encode;
 mod eval;
 mod generate;
 mod inspect;
@@ -12,9 +13,12 @@ mod model;
 mod output;
 mod parity;
 mod plan;
+mod probe;
 mod progress;
 mod quickstart;
 mod report;
+mod sweep;
+mod text_args;
 mod tokenize;
 mod train;
 mod watch;
@@ -45,7 +49,11 @@ enum Command {
     /// Measure a model on shards and texts: bounds and causal figures, by what z has seen
     Eval(eval::Args),
     /// Write text, from the prior or from the posterior of a prompt
-    Generate(generate::Args),
+    Generate(Box<generate::Args>),
+    /// Keep the latents of texts: means and log variances of their posteriors, in a file
+    Encode(encode::Args),
+    /// Find out what the latents of each layer know: reconstruction with those of some layers only
+    Probe(probe::Args),
     /// Compare this build with the PyTorch oracle, quantity by quantity
     Parity(parity::Args),
     /// Tell parameters, bytes, FLOPs and floor time before anything is allocated
@@ -58,6 +66,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Draw the curves and samples of runs as one HTML page
     Report(report::Args),
+    /// Train a grid of settings with a fixed budget for each, and compare them
+    Sweep(sweep::Args),
 }
 
 /// Runs the chosen command.
@@ -70,12 +80,15 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tokenize(args) => tokenize::run(args),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
-        Command::Generate(args) => generate::run(args),
+        Command::Generate(args) => generate::run(*args),
+        Command::Encode(args) => encode::run(args),
+        Command::Probe(args) => probe::run(args),
         Command::Parity(args) => parity::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Report(args) => report::run(args),
+        Command::Sweep(args) => sweep::run(args),
     }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ltm::config::{Config, ConfigError, Layers, Preset};
 use ltm::run::{self, Outcome, RunOptions};
 
-use super::device::DeviceArgs;
+use super::device::{DeviceArgs, ProfileArgs};
 use super::interrupt;
 use super::output::say;
 use super::watch::Watch;
@@ -36,6 +36,8 @@ pub struct Args {
     /// Continue the run in --out from its last checkpoint
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    profile: ProfileArgs,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -74,6 +76,7 @@ impl Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.config()?;
     args.device.check(&config)?;
+    args.profile.apply();
     let options = RunOptions {
         config,
         data: args.data,

@@ -47,6 +47,13 @@ impl Observer for Watch {
             Event::NoValidation { reason } => {
                 self.meter.line(&format!("no validation: {reason}"));
             }
+            Event::OtherLibrary { before, now } => {
+                let now = now.map_or("is not at hand".into(), |now| format!("is {now} here"));
+                self.meter.line(&format!(
+                    "the run began with cuBLASLt {before}, which {now}: what it computes may round \
+                     differently"
+                ));
+            }
             Event::Iteration { metrics, timing, total } => {
                 let before = self.seconds.unwrap_or(timing.seconds);
                 let smooth = before + SMOOTHING * (timing.seconds - before);

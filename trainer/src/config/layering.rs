@@ -69,6 +69,16 @@ impl Layers {
         Ok(self)
     }
 
+    /// Puts one dotted key with a value that is read already on top; `origin` says where it was
+    /// written.
+    ///
+    /// # Errors
+    /// An unknown key, or a value of the wrong type.
+    pub fn value(mut self, key: &str, value: Value, origin: Origin) -> Result<Self, ConfigError> {
+        self.assign(key, value, origin)?;
+        Ok(self)
+    }
+
     /// Resolves and checks the result. `stored` is the configuration of the run being resumed:
     /// a `slow.total` left at 0 keeps its value there, so that prolonging a run does not bend the
     /// schedule it has already followed. Without latents there is no fast loop, so `fast.steps` and
@@ -173,7 +183,11 @@ fn unflatten(leaves: Vec<(String, Value)>) -> Result<Config, toml::de::Error> {
 }
 
 /// Dotted key, byte offset of the key, value; tables are entered, everything else is a leaf.
-fn collect_leaves(table: &DeTable<'_>, prefix: &str, leaves: &mut Vec<(String, usize, Value)>) {
+pub(crate) fn collect_leaves(
+    table: &DeTable<'_>,
+    prefix: &str,
+    leaves: &mut Vec<(String, usize, Value)>,
+) {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {

@@ -18,6 +18,7 @@ mod validate;
 pub use error::{ConfigError, Problem};
 pub use fast::{FastConfig, Init, Method, Noise, PosteriorConfig, Ramp};
 pub use layering::Layers;
+pub(crate) use layering::collect_leaves;
 pub use model::{LatentSpacing, ModelConfig, PRIOR_PARAMETERS, PriorKind, ScaledInit};
 pub use origin::Origin;
 pub use preset::Preset;

@@ -162,10 +162,15 @@ impl Loader {
 
     /// Numbers of the windows that the next `batch` will be, without moving on.
     pub fn next_windows(&self, batch: usize) -> Vec<u64> {
-        let mut epoch = self.epoch();
+        self.windows_at(self.position, batch)
+    }
+
+    /// Numbers of the `batch` windows that follow `position` consumed ones.
+    pub fn windows_at(&self, position: u64, batch: usize) -> Vec<u64> {
+        let mut epoch = position / self.windows();
         let mut order = Permutation::new(self.windows(), self.seed, epoch);
         let mut windows = Vec::with_capacity(batch);
-        for place in self.position..self.position + batch as u64 {
+        for place in position..position + batch as u64 {
             if place / self.windows() != epoch {
                 epoch = place / self.windows();
                 order = Permutation::new(self.windows(), self.seed, epoch);

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::PlanError;
 use crate::Result;
+use crate::Trainer;
 use crate::config::{Config, Dtype};
 use crate::decoder_update::DecoderUpdate;
 use crate::model::{BatchShape, latent_shape};
@@ -24,7 +25,7 @@ pub struct Memory {
     pub gradients: usize,
     /// Both moments of the optimiser, f32.
     pub moments: usize,
-    /// Posterior, latents, losses and prefix of a micro-batch.
+    /// Posterior, latents, losses and prefix of a micro-batch, and the tokens of two batches.
     pub workspace: usize,
     /// What the prefix keeps for its backward pass, in the type of `train.dtype`.
     pub prefix_arena: usize,
@@ -107,7 +108,7 @@ impl Memory {
                 shape,
                 (config.storage(), true),
                 config.fast.steps,
-            ),
+            ) + Trainer::batch_bytes(config),
             prefix_arena: passes.prefix_arena_bytes(),
             suffix_arena: passes.suffix_arena_bytes(),
             words: DecoderUpdate::BYTES + size_of::<f64>() * traces_len(config, shape),

@@ -162,6 +162,11 @@ impl Plan {
 }
 
 impl Work {
+    /// The work of an iteration of `config`, whatever its micro-batches and its device.
+    pub fn of_iteration(config: &Config) -> Self {
+        Self::of(config, BatchShape { batch: config.train.batch, seq: config.seq_len() })
+    }
+
     fn of(config: &Config, shape: BatchShape) -> Self {
         let suffix =
             |latents, weights| work::suffix(&config.model, shape, Gradients { latents, weights });

@@ -33,6 +33,14 @@ pub enum Event<'a> {
         /// Why.
         reason: String,
     },
+    /// Matrix products were measured with another version of cuBLASLt when the run began, so that
+    /// its course may differ in the rounding.
+    OtherLibrary {
+        /// The version then.
+        before: &'a str,
+        /// The version now; absent where there is none, and our kernels compute everything.
+        now: Option<&'a str>,
+    },
     /// An iteration was completed.
     Iteration {
         /// Its figures.

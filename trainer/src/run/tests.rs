@@ -5,6 +5,7 @@ use ltm_tools::tokenizer::{TokenizerInfo, TokenizerKind};
 
 use super::*;
 use crate::config::Preset;
+use crate::metrics::Metrics;
 use crate::trainer::NEVER;
 
 /// A model of a few thousand weights on nine windows, two iterations an epoch and a bit.

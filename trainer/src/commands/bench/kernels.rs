@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, readings: &[ReadingArg]) -> anyhow::Result<ExitCo
     let first = readings.first().copied().context("no reading to measure")?;
     let mut config = args.config(first)?;
     let times = {
-        let mut device = args.device.open()?;
+        let mut device = args.device.open_for(&config)?;
         config.train.micro_batch = Fit::of(&config, Room::of(device.as_ref()))?.micro_batch;
         let rows = config.train.micro_batch * config.seq_len();
         let mut sampling = Sampling::of(device.clock(), rows, config.model.dim);
@@ -83,7 +83,7 @@ fn operations(args: &Args, times: &Kernels) -> anyhow::Result<()> {
             ("seq_len", seq.into()),
             ("copy_bytes_per_second", times.ceilings.copy_bytes_per_second.into()),
             ("product_flops_per_second", times.ceilings.product_flops_per_second.into()),
-            ("product_by", times.ceilings.product_by.into()),
+            ("product_by", times.ceilings.product_by.as_str().into()),
         ] {
             line[key] = value;
         }
@@ -94,7 +94,7 @@ fn operations(args: &Args, times: &Kernels) -> anyhow::Result<()> {
 
 fn iterations(args: &Args, reading: ReadingArg, times: &Kernels) -> anyhow::Result<()> {
     let config: Config = args.config(reading)?;
-    let mut trainer = Trainer::new(args.device.open()?, config.clone())?;
+    let mut trainer = Trainer::new(args.device.open_for(&config)?, config.clone())?;
     let seed = config.train.seed;
     trainer.parameters.initialise(trainer.device.as_mut(), &config.model, seed)?;
     let mut source = Source::open(args, &config)?;

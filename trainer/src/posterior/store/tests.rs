@@ -79,7 +79,7 @@ fn a_resumed_run_reads_what_its_checkpoint_saw() {
 fn files_of_other_runs_and_times_are_refused() {
     let (_dir, path) = file();
     let message = |result: std::result::Result<PosteriorStore, StoreError>| {
-        result.err().expect("an error").to_string()
+        result.expect_err("an error").to_string()
     };
     assert!(message(open(&path, 3)).contains("cannot open the posteriors"));
     open(&path, 0).unwrap().commit(7).unwrap();
