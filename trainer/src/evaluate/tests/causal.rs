@@ -1,6 +1,7 @@
 //! What causal scores may depend on.
 
 use super::*;
+use crate::config::Method;
 use crate::evaluate::{Averages, Measured, Measurement, Portion, Subject, View, measure};
 
 const CAUSAL: [View; 5] =
@@ -126,6 +127,28 @@ fn a_later_start_changes_no_score() {
     let (whole, rest) = (scores(View::Prior), scores(View::PriorAfter(5)));
     for (whole, rest) in whole.iter().zip(&rest) {
         assert_eq!(whole.token_nll[5..], rest.token_nll);
+    }
+}
+
+/// Langevin dynamics leave a point: it has a price, and but one draw.
+#[test]
+fn a_point_is_not_drawn_again() {
+    let mut trainer = trainer();
+    trainer.config.fast.method = Method::Langevin;
+    let mut found = |view, samples| {
+        let how = measurement(view, samples);
+        measured(&mut trainer, &Numbered::default(), &how).unwrap()
+    };
+    let whole = found(View::All, 3);
+    let averages = Averages::of(&whole.sequences);
+    assert_eq!((whole.samples, averages.importance_bound, averages.fresh_bound), (1, None, None));
+    assert!(averages.kl.unwrap() > 0.0 && averages.accuracy.is_some());
+    assert_eq!(found(View::Front(5), 3), found(View::Front(5), 1));
+    let (three, one) = (found(View::Blocks(4), 3), found(View::Blocks(4), 1));
+    for (three, one) in three.sequences.iter().zip(&one.sequences) {
+        // Only the first block has draws of the prior.
+        assert_ne!(three.token_nll[..4], one.token_nll[..4]);
+        assert_eq!(three.token_nll[4..], one.token_nll[4..]);
     }
 }
 

@@ -7,19 +7,15 @@ use crate::evaluate::{Averages, Measurement, Portion, Subject, View, measure};
 
 const SEQ: usize = LENGTH;
 
+/// Means and log variances of the two numbers under the learned prior.
+const LEARNED: [[f32; 2]; 2] = [[0.5, -0.8], [0.4, -0.6]];
+
 /// A single latent vector of width 2.
-fn small() -> Trainer {
-    small_with(PriorKind::Standard)
-}
-
-/// Mean and log variance of the prior, where it is learned.
-const PRIOR: [[f32; 2]; 2] = [[0.6, -0.4], [0.3, -0.5]];
-
-fn small_with(prior: PriorKind) -> Trainer {
+fn small(prior: PriorKind) -> Trainer {
     let mut config = config();
-    config.model.prior = prior;
     let model = &mut config.model;
     (model.dim, model.layers, model.heads, model.latents) = (2, 1, 1, 1);
+    model.prior = prior;
     // A posterior that ends wide enough to reach all of p(z|x).
     (config.fast.steps, config.fast.lr) = (16, 0.1);
     config.posterior.logvar_mean = 0.0;
@@ -28,7 +24,7 @@ fn small_with(prior: PriorKind) -> Trainer {
     trainer.parameters.initialise(trainer.device.as_mut(), model, 3).unwrap();
     // Beyond the small initial matrices, so that z matters.
     for entry in trainer.parameters.layout.entries().to_vec() {
-        if !entry.name.ends_with("norm.weight") {
+        if entry.shape.len() == 2 {
             let weights = trainer.parameters.values.slice(entry.range).unwrap();
             let mut values: Vec<f32> = trainer.device.read(&weights).unwrap();
             values.iter_mut().for_each(|value| *value *= 30.0);
@@ -36,11 +32,17 @@ fn small_with(prior: PriorKind) -> Trainer {
         }
     }
     if let Some(ranges) = trainer.parameters.layout.prior() {
-        for (range, values) in ranges.into_iter().zip(&PRIOR) {
-            trainer.parameters.set(trainer.device.as_mut(), range, values).unwrap();
+        for (range, values) in ranges.into_iter().zip(LEARNED) {
+            trainer.parameters.set(trainer.device.as_mut(), range, &values).unwrap();
         }
     }
     trainer
+}
+
+/// `log p(z)` of one number.
+fn log_normal(z: f32, mean: f32, logvar: f32) -> f64 {
+    let square = f64::from(z - mean).powi(2) / f64::from(logvar).exp();
+    -0.5 * (square + f64::from(logvar) + std::f64::consts::TAU.ln())
 }
 
 /// `-log p(x)` of a window, nats per token: the trapezium rule over a square that holds all but
@@ -48,10 +50,6 @@ fn small_with(prior: PriorKind) -> Trainer {
 fn exact(trainer: &mut Trainer, window: u64) -> f64 {
     const POINTS: usize = 145;
     const STEP: f32 = 1.0 / 12.0;
-    let prior = match trainer.config.model.prior {
-        PriorKind::Standard => [[0.0; 2]; 2],
-        PriorKind::Learned => PRIOR,
-    };
     let Trainer { device, config, parameters, .. } = trainer;
     let shape = BatchShape { batch: POINTS, seq: SEQ };
     let mut evaluator = Evaluator::new(device.as_mut(), config, parameters, shape).unwrap();
@@ -59,6 +57,10 @@ fn exact(trainer: &mut Trainer, window: u64) -> f64 {
     let mut scorer = Scorer::new(evaluator.on(device.as_mut()), config, &config.fast, &GO);
     scorer.read(&Numbered::default(), &[window], SEQ).unwrap();
     scorer.begin().unwrap();
+    let [mean, logvar] = match config.model.prior {
+        PriorKind::Standard => [[0.0; 2]; 2],
+        PriorKind::Learned => LEARNED,
+    };
     let mut terms = Vec::new();
     for row in 0..POINTS {
         let z: Vec<f32> = (0..POINTS).flat_map(|column| [at(row), at(column)]).collect();
@@ -66,11 +68,7 @@ fn exact(trainer: &mut Trainer, window: u64) -> f64 {
         device.upload(&workspace.z, &z).unwrap();
         let nll = scorer.token_nll().unwrap();
         for (z, nll) in z.chunks_exact(2).zip(nll.chunks_exact(SEQ)) {
-            let term = |i: usize| {
-                let (mean, logvar) = (f64::from(prior[0][i]), f64::from(prior[1][i]));
-                (f64::from(z[i]) - mean).powi(2) / logvar.exp() + logvar
-            };
-            let log_prior = -0.5 * (term(0) + term(1)) - std::f64::consts::TAU.ln();
+            let log_prior: f64 = (0..2).map(|i| log_normal(z[i], mean[i], logvar[i])).sum();
             terms.push(log_prior - nll.iter().map(|&x| f64::from(x)).sum::<f64>());
         }
     }
@@ -90,44 +88,30 @@ fn averages(trainer: &mut Trainer, view: View, samples: usize) -> Averages {
 /// Sixteen independent estimates of one window's likelihood.
 #[test]
 fn the_importance_weighted_bound_tends_to_the_exact_likelihood() {
-    let mut trainer = small();
+    for prior in [PriorKind::Standard, PriorKind::Learned] {
+        bound_tends_to_the_likelihood(prior);
+    }
+}
+
+fn bound_tends_to_the_likelihood(prior: PriorKind) {
+    let mut trainer = small(prior);
     let exact = exact(&mut trainer, 4);
-    let found = [1, 8, 512].map(|samples| averages(&mut trainer, View::All, samples));
+    let found = [1, 2048].map(|samples| averages(&mut trainer, View::All, samples));
     let gaps = found.map(|found| found.importance_bound.unwrap() - exact);
     assert!(gaps[0] > 0.03, "z must matter for this to be a test: {gaps:?}");
-    assert!(gaps[0] > gaps[1] && gaps[1] > gaps[2] && gaps[2].abs() < 3e-3, "{gaps:?}");
+    assert!(gaps[1].abs() < 3e-3, "{gaps:?}");
     // One draw is the bound itself, in expectation.
-    let bound = found[2].fresh_bound.unwrap() - exact;
-    assert!((gaps[0] - bound).abs() < 0.02, "{} against {bound}", gaps[0]);
+    let bound = found[1].fresh_bound.unwrap() - exact;
+    assert!((gaps[0] - bound).abs() < 0.04 && bound > 0.03, "{} against {bound}", gaps[0]);
 }
 
 /// Draws from the prior estimate the same likelihood.
 #[test]
 fn draws_from_the_prior_tend_to_the_exact_likelihood() {
-    let mut trainer = small();
-    let exact = exact(&mut trainer, 4);
-    let gaps = [1, 16, 1024].map(|n| averages(&mut trainer, View::Prior, n).bound - exact);
-    assert!(gaps[0] > gaps[1] && gaps[1] > gaps[2] && gaps[2].abs() < 3e-3, "{gaps:?}");
-}
-
-/// A learned prior is what z is drawn from, and what a draw of the posterior is weighed against.
-#[test]
-fn both_tend_to_the_exact_likelihood_under_a_learned_prior() {
-    let mut trainer = small_with(PriorKind::Learned);
-    let exact = exact(&mut trainer, 4);
-    let drawn = averages(&mut trainer, View::Prior, 1024).bound;
-    let weighed = averages(&mut trainer, View::All, 512).importance_bound.unwrap();
-    let gaps = [drawn - exact, weighed - exact];
-    assert!(gaps.iter().all(|gap| gap.abs() < 3e-3), "{gaps:?}");
-    let standard = averages(&mut small(), View::Prior, 1024).bound;
-    assert!((standard - exact).abs() > 0.01, "the prior must matter for this to be a test");
-}
-
-/// Without a posterior there is no bound: one of another method is fitted.
-#[test]
-fn a_model_of_points_is_evaluated_by_adamw() {
-    let mut trainer = small();
-    let expected = averages(&mut trainer, View::All, 8);
-    trainer.config.fast.method = crate::config::Method::Langevin;
-    assert_eq!(averages(&mut trainer, View::All, 8), expected);
+    for prior in [PriorKind::Standard, PriorKind::Learned] {
+        let mut trainer = small(prior);
+        let exact = exact(&mut trainer, 4);
+        let gaps = [1, 4096].map(|n| averages(&mut trainer, View::Prior, n).bound - exact);
+        assert!(gaps[0] > 0.02 && gaps[1].abs() < 2e-3, "{gaps:?}");
+    }
 }
