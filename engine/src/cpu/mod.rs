@@ -17,6 +17,7 @@ mod head;
 mod latent_attention;
 mod linear;
 mod linear_cross_entropy;
+mod linear_swiglu;
 mod math;
 mod matmul;
 mod memory;
@@ -215,6 +216,16 @@ impl Ops for Cpu {
         self.pool.install(|| {
             latent_attention::backward(self.id, args, &mut self.ropes, &mut self.partials)
         })
+    }
+
+    fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear_swiglu::forward(self.id, args))
+    }
+
+    fn linear_swiglu_backward(&mut self, args: &LinearSwigluBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear_swiglu::backward(self.id, args))
     }
 
     fn swiglu_forward(&mut self, args: &SwigluForward<'_>) -> Result<()> {

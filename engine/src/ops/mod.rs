@@ -15,6 +15,7 @@ mod gaussian;
 mod latent_attention;
 mod linear;
 mod linear_cross_entropy;
+mod linear_swiglu;
 mod normal;
 mod rms_norm;
 mod sample;
@@ -29,6 +30,7 @@ pub use gaussian::*;
 pub use latent_attention::*;
 pub use linear::*;
 pub use linear_cross_entropy::*;
+pub use linear_swiglu::*;
 pub use normal::*;
 pub use rms_norm::*;
 pub use sample::*;
@@ -73,6 +75,10 @@ pub trait Ops {
     fn latent_attention_forward(&mut self, args: &LatentAttentionForward<'_>) -> Result<()>;
     /// See [`LatentAttentionBackward`].
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()>;
+    /// See [`LinearSwigluForward`].
+    fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()>;
+    /// See [`LinearSwigluBackward`].
+    fn linear_swiglu_backward(&mut self, args: &LinearSwigluBackward<'_>) -> Result<()>;
     /// See [`SwigluForward`].
     fn swiglu_forward(&mut self, args: &SwigluForward<'_>) -> Result<()>;
     /// See [`SwigluBackward`].

@@ -9,6 +9,7 @@ mod gaussian_update;
 mod latent_attention;
 mod linear;
 mod linear_cross_entropy;
+mod linear_swiglu;
 mod normal;
 mod rms_norm;
 mod sample;
