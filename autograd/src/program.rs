@@ -1,7 +1,7 @@
 //! A finished tape: steps, memory layout, bindings.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ltm_engine::{Buffer, DType, Device};
 
@@ -172,7 +172,8 @@ impl Program {
         Ok(())
     }
 
-    /// Runs a part of the program, waiting for the device after each operation.
+    /// Runs a part of the program, and adds the time of each operation on the device's clock; on a
+    /// device that has none, waits after each.
     ///
     /// # Errors
     /// The first refusal of the device.
@@ -182,13 +183,16 @@ impl Program {
         device: &mut dyn Device,
         profile: &mut Profile,
     ) -> Result<()> {
+        let mut marks = vec![device.mark()?];
         for step in self.part(segment) {
-            let start = Instant::now();
             step.run(&self.memory, device)?;
-            device.synchronize()?;
+            marks.push(device.mark()?);
+        }
+        for (step, ends) in self.part(segment).iter().zip(marks.windows(2)) {
+            let seconds = device.seconds_between(&ends[0], &ends[1])?;
             let entry = profile.by_operation.entry(step.name()).or_default();
             entry.0 += 1;
-            entry.1 += start.elapsed();
+            entry.1 += Duration::from_secs_f64(seconds.max(0.0));
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! What a device offers besides operations: memory and copies.
 
+use std::ops::Range;
 use std::str::FromStr;
 
 use crate::cpu::Cpu;
-use crate::gpu::{Gpu, Vm, cuda};
+use crate::gpu::{Gemm, Gpu, ProductChoices, Vm, cuda};
 use crate::ops::Ops;
 use crate::{
-    Buffer, DType, DeviceId, Element, Error, Graph, Kept, MemoryInfo, MemoryUse, Processor, Result,
-    bf16,
+    Buffer, Clock, DType, DeviceId, Element, Error, Graph, HostBlock, Kept, Mark, MemoryInfo,
+    MemoryUse, Processor, Result, Transfer, bf16,
 };
 
 /// A processor with memory of its own that runs the operations.
@@ -77,6 +78,93 @@ pub trait Device: Ops {
         Err(Error::Foreign { op: "replay" })
     }
 
+    /// The end of everything that has been asked for so far, to measure from or to. On a device
+    /// whose clock is [`Clock::Host`] this waits for it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn mark(&mut self) -> Result<Mark> {
+        self.synchronize()?;
+        Ok(Mark::on_host())
+    }
+
+    /// Seconds between two marks of this device. Waits for the later one, `to`.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] for marks of another device; else if the device fails.
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        Mark::host_seconds(from, to)
+    }
+
+    /// Whose clock its marks are on.
+    fn clock(&self) -> Clock {
+        Clock::Host
+    }
+
+    /// Memory of the host for [`Device::post`] and [`Device::fetch`], zeroed.
+    ///
+    /// # Errors
+    /// If the host has none left that can be locked.
+    fn host_block(&mut self, bytes: usize) -> Result<HostBlock> {
+        Ok(HostBlock::plain(bytes))
+    }
+
+    /// Copies the start of a block to the whole of `to`, after everything that was asked for before
+    /// and beside what is asked for later, which [`Device::arrive`] makes wait for it.
+    ///
+    /// # Errors
+    /// [`Error::Extent`] if the block is shorter; else if the device fails.
+    fn post(&mut self, block: HostBlock, to: &Buffer) -> Result<Transfer> {
+        let part = held("post", &block, to)?;
+        self.upload_bytes(to, &block[part])?;
+        Ok(Transfer::over(block))
+    }
+
+    /// Lets everything that is asked for from here on come after a transfer.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] for a transfer of another device; else if the device fails.
+    fn arrive(&mut self, transfer: &Transfer) -> Result<()> {
+        let _ = transfer;
+        Ok(())
+    }
+
+    /// Copies the whole of `from` to the start of a block, after everything that was asked for
+    /// before. What a device notices late, as an index that is out of range, is not looked for.
+    ///
+    /// # Errors
+    /// [`Error::Extent`] if the block is shorter; else if the device fails.
+    fn fetch(&mut self, from: &Buffer, mut block: HostBlock) -> Result<Transfer> {
+        let part = held("fetch", &block, from)?;
+        self.download_bytes(from, &mut block[part])?;
+        Ok(Transfer::over(block))
+    }
+
+    /// Waits for a transfer, and gives its block back.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`] for a transfer of another device; else what went wrong before it.
+    fn recover(&mut self, transfer: Transfer) -> Result<HostBlock> {
+        Ok(transfer.into_block())
+    }
+
+    /// Decides who computes matrix products from here on: `kept` are choices of an earlier process,
+    /// which stay as they are. Only a GPU has a choice. What was recorded before must not be
+    /// replayed.
+    ///
+    /// # Errors
+    /// [`Error::Cuda`] or [`Error::Unavailable`] if a library is asked for that is not there;
+    /// [`Error::OutOfMemory`].
+    fn choose_products(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
+        let _ = kept;
+        gemm.without_library(|| self.name())
+    }
+
+    /// What was chosen so far.
+    fn product_choices(&self) -> ProductChoices {
+        ProductChoices::default()
+    }
+
     /// How it takes memory.
     fn processor(&self) -> Processor;
 
@@ -112,6 +200,15 @@ pub trait Device: Ops {
         let _ = scratch;
         Ok(())
     }
+}
+
+/// The bytes of a block that a copy from or to `buffer` takes.
+pub(crate) fn held(op: &'static str, block: &HostBlock, buffer: &Buffer) -> Result<Range<usize>> {
+    let (found, expected) = (block.len(), buffer.byte_len());
+    if found < expected {
+        return Err(Error::Extent { op, what: "block (bytes)", found, expected });
+    }
+    Ok(0..expected)
 }
 
 /// Typed copies for every device.

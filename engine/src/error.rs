@@ -50,6 +50,12 @@ pub enum Error {
         /// What was found and what was expected.
         detail: String,
     },
+    /// The operation has no kernel for a GPU yet.
+    #[error("{op} has no kernel for a GPU yet; use --device cpu")]
+    NoKernel {
+        /// Operation.
+        op: &'static str,
+    },
     /// The allocator could not serve a request.
     #[error("cannot allocate {bytes} bytes on {device}; use a smaller train.micro_batch or model")]
     OutOfMemory {

@@ -16,10 +16,13 @@ mod dtype;
 mod error;
 pub mod gpu;
 mod graph;
+mod mark;
 mod memory;
 pub mod ops;
 pub mod philox;
+pub mod profile;
 pub mod rope;
+mod transfer;
 
 pub use buffer::{Allocation, Buffer, DeviceId};
 pub use device::{Device, DeviceExt, DeviceKind, open, open_within};
@@ -27,8 +30,10 @@ pub use dtype::{DType, Element};
 pub use error::Error;
 pub use graph::Graph;
 pub use half::bf16;
+pub use mark::{Clock, Mark};
 pub use memory::{GPU_GRANULE, Kept, MemoryInfo, MemoryUse, Processor};
 pub use ops::Ops;
+pub use transfer::{HostBlock, Transfer};
 
 /// Result of every fallible call of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,9 +1,10 @@
 //! The driver, its GPUs, contexts, streams and events.
 
 use std::ffi::{c_char, c_int, c_uint};
+use std::time::Instant;
 
-use crate::state::{CONTEXT, CURRENT, Error};
-use crate::{call, call_in_context, device, give};
+use crate::state::{CONTEXT, CURRENT, Error, Event};
+use crate::{call, call_in_context, device, give, note};
 
 // SAFETY of every function of this library: its name and type are those of `cuda.h`, which no
 // other part of a process defines while this stands in for NVIDIA's; pointers are valid as that
@@ -139,6 +140,7 @@ extern "C" fn cuStreamDestroy_v2(stream: usize) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn cuStreamSynchronize(stream: usize) -> u32 {
     call_in_context(|state| {
+        note(format_args!("synchronize"));
         state.stream(stream)?;
         state.not_captured(stream)?;
         state.notice()
@@ -160,11 +162,12 @@ extern "C" fn cuStreamWaitEvent(stream: usize, event: usize, flags: c_uint) -> u
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventCreate(to: *mut usize, flags: c_uint) -> u32 {
     call_in_context(|state| {
-        if flags != 2 {
+        // With times, or `CU_EVENT_DISABLE_TIMING`.
+        if flags != 0 && flags != 2 {
             return Err(Error::INVALID_VALUE);
         }
         let event = state.handle();
-        state.events.insert(event);
+        state.events.insert(event, Event { timed: flags == 0, reached: None });
         // SAFETY: see above.
         unsafe { give(to, event) }
     })
@@ -172,21 +175,41 @@ unsafe extern "C" fn cuEventCreate(to: *mut usize, flags: c_uint) -> u32 {
 
 #[unsafe(no_mangle)]
 extern "C" fn cuEventDestroy_v2(event: usize) -> u32 {
-    call_in_context(|state| state.events.remove(&event).then_some(()).ok_or(Error::INVALID_HANDLE))
+    call_in_context(|state| state.events.remove(&event).map(drop).ok_or(Error::INVALID_HANDLE))
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuEventRecord(event: usize, stream: usize) -> u32 {
     call_in_context(|state| {
+        note(format_args!("record {event}"));
         state.event(event)?;
         state.stream(stream)?;
-        state.not_captured(stream)
+        state.not_captured(stream)?;
+        if let Some(event) = state.events.get_mut(&event) {
+            event.reached = Some(Instant::now());
+        }
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuEventElapsedTime(to: *mut f32, start: usize, end: usize) -> u32 {
+    call_in_context(|state| {
+        let reached = |event: usize| {
+            let event = state.events.get(&event).ok_or(Error::INVALID_HANDLE)?;
+            // Without times, or never recorded.
+            event.reached.filter(|_| event.timed).ok_or(Error::INVALID_HANDLE)
+        };
+        let (start, end) = (reached(start)?, reached(end)?);
+        // SAFETY: see above.
+        unsafe { give(to, end.duration_since(start).as_secs_f32() * 1e3) }
     })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn cuEventSynchronize(event: usize) -> u32 {
     call_in_context(|state| {
+        note(format_args!("wait {event}"));
         state.event(event)?;
         state.notice()
     })

@@ -4,7 +4,7 @@ use std::ffi::{c_uint, c_ulonglong};
 
 use crate::state::Error;
 use crate::work::Capture;
-use crate::{call_in_context, give};
+use crate::{call_in_context, give, note};
 
 #[unsafe(no_mangle)]
 extern "C" fn cuStreamBeginCapture_v2(stream: usize, mode: c_uint) -> u32 {
@@ -70,6 +70,7 @@ extern "C" fn cuGraphDestroy(graph: usize) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn cuGraphLaunch(executable: usize, stream: usize) -> u32 {
     call_in_context(|state| {
+        note(format_args!("graph"));
         state.stream(stream)?;
         state.not_captured(stream)?;
         let works = state.executables.get(&executable).ok_or(Error::INVALID_VALUE)?.clone();

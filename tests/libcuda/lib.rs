@@ -15,16 +15,28 @@
 //! | `init`, `compile`, `capture`, `instantiate` | result of the call |
 //! | `fault` | the launch, directly or in a graph, counted from 1, whose kernel leaves its memory |
 
+mod cublaslt;
 mod device;
 mod graph;
 mod module;
+mod nvtx;
 mod state;
 mod transfer;
 mod work;
 
 use std::ffi::c_int;
+use std::fs::OpenOptions;
+use std::io::Write;
 
 use state::{Error, State, state};
+
+/// Writes a line to the file that `VIRTUAL_CALLS` names: what a test wants to see the order of.
+fn note(line: std::fmt::Arguments<'_>) {
+    if let Some(path) = std::env::var_os("VIRTUAL_CALLS") {
+        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+}
 
 /// Runs a call: an error becomes its code.
 fn call(run: impl FnOnce(&mut State) -> Result<(), Error>) -> u32 {

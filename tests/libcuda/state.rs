@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
 
 use ltm_ptx::vm::{Config, Program, VirtualGpu};
 
@@ -36,6 +37,14 @@ pub struct Function {
     pub dynamic_shared: u32,
 }
 
+/// An event.
+pub struct Event {
+    /// Whether it can be asked for its time.
+    pub timed: bool,
+    /// When it was last recorded: streams are eager.
+    pub reached: Option<Instant>,
+}
+
 /// A link in the making.
 #[derive(Default)]
 pub struct Link {
@@ -52,7 +61,7 @@ pub struct State {
     pub blocks: HashMap<u64, usize>,
     pub pinned: HashMap<usize, Box<[u8]>>,
     pub streams: HashSet<usize>,
-    pub events: HashSet<usize>,
+    pub events: HashMap<usize, Event>,
     pub modules: HashMap<usize, Module>,
     pub functions: HashMap<usize, Function>,
     pub links: HashMap<usize, Link>,
@@ -97,7 +106,7 @@ impl State {
             blocks: HashMap::new(),
             pinned: HashMap::new(),
             streams: HashSet::new(),
-            events: HashSet::new(),
+            events: HashMap::new(),
             modules: HashMap::new(),
             functions: HashMap::new(),
             links: HashMap::new(),
@@ -153,6 +162,6 @@ impl State {
     }
 
     pub fn event(&self, event: usize) -> Result<(), Error> {
-        if self.events.contains(&event) { Ok(()) } else { Err(Error::INVALID_HANDLE) }
+        if self.events.contains_key(&event) { Ok(()) } else { Err(Error::INVALID_HANDLE) }
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::{c_uchar, c_void};
 
 use crate::state::{Error, State};
 use crate::work::Work;
-use crate::{call_in_context, give};
+use crate::{call_in_context, give, note};
 
 /// Block of page-locked memory that holds `bytes` from `at` on.
 fn pinned(state: &State, at: usize, bytes: usize) -> Result<(), Error> {
@@ -82,6 +82,7 @@ extern "C" fn cuMemFreeHost(block: usize) -> u32 {
 #[unsafe(no_mangle)]
 extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const u8, bytes: usize, stream: usize) -> u32 {
     call_in_context(|state| {
+        note(format_args!("to_device"));
         state.stream(stream)?;
         state.not_captured(stream)?;
         pinned(state, from as usize, bytes)?;
@@ -94,6 +95,7 @@ extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const u8, bytes: usize, strea
 #[unsafe(no_mangle)]
 extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut u8, from: u64, bytes: usize, stream: usize) -> u32 {
     call_in_context(|state| {
+        note(format_args!("to_host"));
         state.stream(stream)?;
         state.not_captured(stream)?;
         pinned(state, to as usize, bytes)?;

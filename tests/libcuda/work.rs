@@ -4,6 +4,7 @@ use std::thread::ThreadId;
 
 use ltm_ptx::Arg;
 
+use crate::cublaslt::Product;
 use crate::state::{Error, Function, Module, State};
 
 /// What runs in a stream, or is captured there.
@@ -12,6 +13,7 @@ pub enum Work {
     Launch { function: usize, grid: [u32; 3], block: [u32; 3], shared_bytes: u32, args: Vec<Arg> },
     Copy { from: u64, to: u64, bytes: usize },
     Zero { at: u64, bytes: usize },
+    Product(Product),
 }
 
 /// A stream that is captured, of which there is one at a time.
@@ -60,6 +62,7 @@ impl State {
                 Ok(())
             }
             &Work::Copy { from, to, bytes } => self.gpu.copy(from, to, bytes).map_err(invalid),
+            Work::Product(product) => self.multiply(product),
             &Work::Zero { at, bytes } => self.gpu.zero(at, bytes).map_err(invalid),
         }
     }

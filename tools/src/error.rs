@@ -148,6 +148,12 @@ pub enum Error {
         /// The name given.
         name: String,
     },
+    /// No detokenizer has this name.
+    #[error("unknown detokenizer \"{name}\": expected none, ptb, wikitext, lm1b or lambada")]
+    UnknownDetokenizer {
+        /// The name given.
+        name: String,
+    },
     /// The embedded GPT-2 vocabulary is not what it should be.
     #[error("the embedded GPT-2 vocabulary is damaged ({reason}): rebuild the program")]
     Vocabulary {

@@ -33,6 +33,9 @@ pub enum Error {
     /// A plan.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
+    /// A sweep.
+    #[error(transparent)]
+    Sweep(#[from] crate::sweep::SweepError),
     /// A number stopped being finite.
     #[error(
         "iteration {iteration}: the {what} is {value}; training stopped, and the checkpoints are \
@@ -83,6 +86,31 @@ pub enum Error {
     /// Text, tokenizers and shards.
     #[error(transparent)]
     Tools(#[from] ltm_tools::Error),
+    /// A setting that no kernel of a GPU serves yet.
+    #[error("{setting} runs on the CPU alone so far, and the device is {device}; use --device cpu")]
+    NoKernel {
+        /// The setting with its value.
+        setting: String,
+        /// Name of the device.
+        device: String,
+    },
+    /// A workspace of a model whose prior is learned was not told its parameters.
+    #[error("the prior of this model is learned, and the workspace was not given its parameters")]
+    UnknownPrior,
+    /// Posteriors kept for warm starts.
+    #[error(transparent)]
+    Store(#[from] crate::posterior::store::StoreError),
+    /// Batches and iterations do not go together.
+    #[error(
+        "{posted} batches are posted; an iteration needs 1 when it begins, and there is room for 2"
+    )]
+    Batches {
+        /// Batches that were posted.
+        posted: usize,
+    },
+    /// A page of curves.
+    #[error(transparent)]
+    Report(#[from] ltm_tools::report::Error),
     /// An update was asked of parameters without gradients.
     #[error("these parameters were allocated without gradients and cannot be trained")]
     Frozen,

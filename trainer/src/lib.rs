@@ -4,6 +4,7 @@
 //! The `ltm` program in `main.rs` is a thin layer over this library.
 
 pub mod atomic_file;
+pub mod bench;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
@@ -25,6 +26,7 @@ pub mod run_dir;
 pub mod schedule;
 pub mod self_test;
 pub mod sites;
+pub mod sweep;
 pub mod traffic;
 pub mod trainer;
 pub mod workspace;

@@ -33,7 +33,7 @@ pub struct TrainingPasses {
 pub struct Passes {
     /// The part that does not depend on z; trainable in training.
     pub prefix: Program,
-    /// A fast step: gradient with respect to z, no weight gradients.
+    /// A fast step: gradient with respect to z, no weight gradients. Without latents it is `score`.
     pub fast: Program,
     /// Losses alone.
     pub score: Program,
@@ -124,6 +124,7 @@ impl PassPlan {
         parameters: &Parameters,
         workspace: &Workspace,
     ) -> Result<Passes> {
+        workspace.know_prior(parameters)?;
         let prefix_arena = device.alloc(DType::F32, self.prefix_arena_bytes().div_ceil(4))?;
         let suffix_arena = device.alloc(DType::F32, self.suffix_arena_bytes().div_ceil(4))?;
         let slots = |slot| workspace.slot(slot);

@@ -19,9 +19,12 @@ pub fn fast_lr(config: &FastConfig, step: usize, peak: f64) -> f64 {
     if step < span { low + cosine(step as f64 / span as f64) * (peak - low) } else { low }
 }
 
-/// Learning rate of the first fast step of an iteration.
+/// Learning rate of the first fast step of an iteration; 0 where there is no fast step.
 pub fn fast_peak(config: &Config, iteration: u64) -> f64 {
     let fast = &config.fast;
+    if config.model.is_autoregressive() {
+        return 0.0;
+    }
     if !config.ramps() {
         return fast.lr;
     }
@@ -29,6 +32,14 @@ pub fn fast_peak(config: &Config, iteration: u64) -> f64 {
     // A run prolonged beyond its schedule stays where the ramp ended.
     let done = iteration.min(total) as f64 / total.saturating_sub(1).max(1) as f64;
     fast.ramp_from + (fast.ramp_to - fast.ramp_from) * done
+}
+
+/// Factor of the KL in iteration `iteration` (from 0): a linear rise that ends at
+/// `posterior.kl_weight` in iteration `posterior.kl_warmup - 1`, and whose first step is above 0.
+pub fn kl_weight(config: &Config, iteration: u64) -> f64 {
+    let posterior = &config.posterior;
+    let share = (iteration + 1) as f64 / posterior.kl_warmup.max(1) as f64;
+    posterior.kl_weight * share.min(1.0)
 }
 
 /// Learning rate of the weights in iteration `iteration` (from 0).
@@ -214,6 +225,15 @@ mod tests {
         {
             assert_close(fast_peak(&config, iteration), expected);
         }
+    }
+
+    #[test]
+    fn the_kl_weight_rises_to_its_value() {
+        let mut config = config();
+        assert_eq!([0, 1, 60000].map(|iteration| kl_weight(&config, iteration)), [1.0; 3]);
+        (config.posterior.kl_weight, config.posterior.kl_warmup) = (0.5, 4);
+        let weights = [0, 1, 2, 3, 4, 60000].map(|iteration| kl_weight(&config, iteration));
+        assert_eq!(weights, [0.125, 0.25, 0.375, 0.5, 0.5, 0.5]);
     }
 
     #[test]

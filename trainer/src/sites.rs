@@ -20,5 +20,10 @@ pub const SHUFFLE: u32 = 5;
 pub const SAMPLE_TOKEN: u32 = 6;
 /// Latents drawn from the prior.
 pub const PRIOR: u32 = 7;
+/// The noise that a fast step draws for itself: the eps after it where eps is fresh, or that of its
+/// Langevin move. Above all other sites, offsets included.
+pub const fn step_noise(step: usize) -> u32 {
+    EPS.wrapping_add((step as u32).wrapping_add(1) << 8)
+}
 /// Added to a site for its use in validation, so that validating does not replay training's noise.
 pub const VALIDATION_OFFSET: u32 = 16;

@@ -1,10 +1,16 @@
 //! One iteration of the fast-slow algorithm (Algorithm 1 of the paper), micro-batch by
 //! micro-batch.
 
+mod begun;
+mod inbox;
+
+pub use begun::Begun;
+pub use inbox::{arrange, sort_rows};
+
 use std::sync::atomic::AtomicBool;
 
 use ltm_autograd::Segment;
-use ltm_engine::{Buffer, DType, Device, DeviceExt};
+use ltm_engine::{Buffer, DType, Device, HostBlock};
 
 use crate::config::Config;
 use crate::decoder_update::{Clip, DecoderUpdate};
@@ -12,12 +18,14 @@ use crate::graphs::Part;
 use crate::model::{BatchShape, Parameters};
 use crate::passes::{PassPlan, Passes, Purpose};
 use crate::plan::{Fit, Room};
+use crate::posterior::store::Visit;
 use crate::posterior::{
-    Draw, FastTrace, WeightGradients, begin, draw_start, fast_step, finish, infer,
+    Draw, FastTrace, WeightGradients, begin, draw_start, expect_kernels, fast_step, finish, infer,
 };
-use crate::schedule::{TrajectorySteps, fast_peak, slow_lr};
+use crate::schedule::TrajectorySteps;
 use crate::workspace::{Workspace, trace_len};
 use crate::{Error, Result};
+use inbox::Inbox;
 
 /// For callers that never interrupt.
 pub static NEVER: AtomicBool = AtomicBool::new(false);
@@ -37,6 +45,9 @@ pub struct Trainer {
     update: DecoderUpdate,
     /// `[micro-batches, steps + 1, 2, B]` f64: the traces of an iteration.
     traces: Buffer,
+    inbox: Inbox,
+    /// Memory of the host that figures come back in.
+    mail: Vec<HostBlock>,
 }
 
 /// What an iteration found, before its update. Nats per token, means over the batch.
@@ -44,8 +55,11 @@ pub struct Trainer {
 pub struct IterationReport {
     /// Mean token cross-entropy at the inferred z: the slow loss.
     pub loss: f64,
-    /// KL of the inferred posterior.
+    /// KL of the inferred posterior; `-log p(z)` where `fast.method` has a point in its place.
     pub kl: f64,
+    /// What was minimised, with the weight of the KL in this iteration and the free bits; `None`
+    /// where that is the bound.
+    pub objective: Option<f64>,
     /// nll before each fast step.
     pub fast_nll: Vec<f64>,
     /// KL before each fast step.
@@ -69,6 +83,7 @@ impl Trainer {
     /// [`crate::plan::PlanError::DoesNotFit`] before anything is allocated, if the device has too
     /// little memory; or settings that it does not compute with.
     pub fn new(mut device: Box<dyn Device>, mut config: Config) -> Result<Self> {
+        expect_kernels(device.as_ref(), &config)?;
         let fit = Fit::of(&config, Room::of(device.as_ref()))?;
         config.train.micro_batch = fit.micro_batch;
         let shape = BatchShape { batch: config.micro_batch(), seq: config.seq_len() };
@@ -80,7 +95,10 @@ impl Trainer {
         let passes = plan.allocate(device.as_mut(), &parameters, &workspace)?;
         let update = DecoderUpdate::new(device.as_mut(), &parameters)?;
         let traces = device.alloc(DType::F64, traces_len(&config, shape))?;
-        let mut trainer = Self { device, config, parameters, workspace, passes, update, traces };
+        let inbox = Inbox::new(device.as_mut(), &config)?;
+        let mail = Vec::new();
+        let mut trainer =
+            Self { device, config, parameters, workspace, passes, update, traces, inbox, mail };
         trainer.device.reserve(&fit.memory.scratch_blocks)?;
         if trainer.device.rehearse(true) {
             let rehearsed = trainer.rehearse();
@@ -102,6 +120,16 @@ impl Trainer {
         finish(device, workspace)?;
         update.measure(device, parameters, &config.slow)?;
         update.apply(device, parameters)
+    }
+
+    /// Batches on their way to the device.
+    pub(crate) fn batches(&self) -> &[Buffer] {
+        self.inbox.buffers()
+    }
+
+    /// Bytes of the batches of `config` on the device.
+    pub(crate) fn batch_bytes(config: &Config) -> usize {
+        Inbox::bytes(config)
     }
 
     /// Forgets the gradient of the last iteration.
@@ -141,7 +169,10 @@ impl Trainer {
             training.slow.run(Segment::All, device)?;
             workspace.record(device)?;
             Ok(passes.prefix.run(Segment::Backward, device)?)
-        })
+        })?;
+        // The bound of the batch per token, as the slow loss is.
+        let tokens = self.config.train.batch * workspace.shape.seq;
+        workspace.prior()?.backward(device, workspace, 1.0 / tokens as f64)
     }
 
     /// The trace of the last micro-batch: a row for each fast step, and one for the inferred z.
@@ -194,40 +225,28 @@ impl Trainer {
         targets: &[i32],
         stop: &AtomicBool,
     ) -> Result<IterationReport> {
-        let shape = self.workspace.shape;
-        let peak = fast_peak(&self.config, iteration);
-        let trajectory = TrajectorySteps::draw(&self.config, iteration);
-        let mut totals = Totals::new(self.config.fast.steps);
-        self.zero_gradients()?;
-        let rows = shape.rows();
-        for (index, (tokens, targets)) in
-            tokens.chunks_exact(rows).zip(targets.chunks_exact(rows)).enumerate()
-        {
-            self.workspace.load(self.device.as_mut(), tokens, targets)?;
-            let draw = Draw {
-                seed: self.config.train.seed,
-                iteration: iteration as u32,
-                first_sample: (index * shape.batch) as u32,
-                site_offset: 0,
-            };
-            let start = &self.config.posterior;
-            draw_start(self.device.as_mut(), &self.workspace, start, draw)?;
-            self.accumulate(peak, &trajectory, stop)?;
-            self.keep_trace(index)?;
+        self.iterate_on(iteration, (tokens, targets), None, stop)
+    }
+
+    /// As [`Trainer::iterate`] on the sequences of a [`Visit`], which start from their last
+    /// posteriors and keep the new ones if the iteration comes to its end.
+    ///
+    /// # Errors
+    /// As [`Trainer::iterate`], and [`crate::posterior::store::StoreError`].
+    pub fn iterate_on(
+        &mut self,
+        iteration: u64,
+        (tokens, targets): (&[i32], &[i32]),
+        mut visit: Option<Visit<'_>>,
+        stop: &AtomicBool,
+    ) -> Result<IterationReport> {
+        self.inbox.clear();
+        self.post_tokens(tokens, targets)?;
+        let begun = self.begin(iteration, visit.as_mut(), stop)?;
+        let report = self.finish(begun)?;
+        if let Some(visit) = visit {
+            visit.keep()?;
         }
-        let lr = slow_lr(&self.config, iteration);
-        self.update((lr, iteration + 1))?;
-        let numbers: Vec<f64> = self.device.read(&self.traces)?;
-        for trace in numbers.chunks_exact(trace_len(self.config.fast.steps, shape.batch)) {
-            totals.add(&FastTrace::new(trace, shape.batch));
-        }
-        totals.check(iteration)?;
-        let clip = self.clip(iteration)?;
-        let mut report = totals.per_token(tokens.len());
-        report.slow_lr = lr;
-        report.fast_lr = peak;
-        report.grad_norm = clip.norm;
-        report.clip_factor = clip.factor;
         Ok(report)
     }
 
@@ -303,4 +322,4 @@ impl Totals {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,11 +1,15 @@
 //! Buffers of one micro-batch, shared by all passes over it.
 
-use ltm_engine::ops::{ADAMW_CONSTANTS, AdamWStep, GaussianShape, Trace};
+use std::cell::{Cell, OnceCell};
+
+use ltm_engine::ops::{ADAMW_CONSTANTS, AdamWStep, GaussianShape, KlTerm, Trace};
 use ltm_engine::{Buffer, DType, Device, DeviceExt, Result};
 
-use crate::config::ModelConfig;
-use crate::model::{BatchShape, Slot};
-use crate::posterior::FastTrace;
+use crate::config::{Method, ModelConfig, PriorKind};
+use crate::model::{BatchShape, Parameters, Slot};
+use crate::posterior::prior::{Learned, Prior, Standard};
+use crate::posterior::{FastTrace, Start};
+use crate::trainer::sort_rows;
 
 /// What one micro-batch needs besides the weights and the arenas.
 pub struct Workspace {
@@ -41,6 +45,15 @@ pub struct Workspace {
     pub step: Buffer,
     /// `[steps + 1, 2, B]` f64: nll and KL of each sequence before each fast step, and at the end.
     pub trace: Buffer,
+    /// How the fast loop of the loaded batch infers.
+    pub method: Method,
+    /// How it was started.
+    pub start: Cell<Start>,
+    /// A learned prior, once it is known.
+    prior: OnceCell<Learned>,
+    prior_kind: PriorKind,
+    /// Numbers of a latent vector.
+    width: usize,
     tokens: Buffer,
     targets: Buffer,
     order: Buffer,
@@ -71,6 +84,7 @@ impl Workspace {
             per_layer: model.latents_per_layer() * model.dim,
         };
         let (rows, wide, latent) = (shape.rows(), shape.rows() * model.dim, gaussian.len());
+        let queries = queries_len(model, shape);
         let mut floats = |len: usize| device.alloc(DType::F32, len);
         Ok(Self {
             shape,
@@ -89,18 +103,67 @@ impl Workspace {
             z: device.alloc(storage, latent)?,
             d_z: device.alloc(storage, latent)?,
             prefix_stream: device.alloc(storage, wide)?,
-            prefix_queries: device.alloc(storage, wide)?,
+            prefix_queries: device.alloc(storage, queries)?,
             prefix_gradients: match trainable {
-                true => Some((device.alloc(storage, wide)?, device.alloc(storage, wide)?)),
+                true => Some((device.alloc(storage, wide)?, device.alloc(storage, queries)?)),
                 false => None,
             },
             kl: device.alloc(DType::F64, shape.batch)?,
             tokens: device.alloc(DType::I32, rows)?,
             targets: device.alloc(DType::I32, rows)?,
             order: device.alloc(DType::I32, rows)?,
+            method: Method::default(),
+            start: Cell::default(),
+            prior: OnceCell::new(),
+            prior_kind: model.prior,
+            width: model.dim,
             host_order: Vec::with_capacity(rows),
             host_nll: vec![0.0; rows],
             host_schedule: Vec::new(),
+        })
+    }
+
+    /// Takes the prior from the model's parameters, whose memory it shares. Programs that are bound
+    /// to a workspace do so; it is for one that has none.
+    ///
+    /// # Errors
+    /// None for parameters as they are allocated.
+    pub fn know_prior(&self, parameters: &Parameters) -> Result<()> {
+        if let Some(prior) = Learned::of(parameters)? {
+            // Bound once more to the same parameters, it stays what it was.
+            let _ = self.prior.set(prior);
+        }
+        Ok(())
+    }
+
+    /// Which kind of prior the latents have.
+    pub fn prior_kind(&self) -> PriorKind {
+        self.prior_kind
+    }
+
+    /// The prior of the latents.
+    ///
+    /// # Errors
+    /// [`crate::Error::UnknownPrior`] before [`Workspace::know_prior`], if it is learned.
+    pub fn prior(&self) -> crate::Result<&dyn Prior> {
+        match (self.prior.get(), self.prior_kind) {
+            (Some(prior), _) => Ok(prior),
+            (None, PriorKind::Standard) => Ok(&Standard),
+            (None, PriorKind::Learned) => Err(crate::Error::UnknownPrior),
+        }
+    }
+
+    /// What the loaded batch minimises beside its loss.
+    ///
+    /// # Errors
+    /// As [`Workspace::prior`].
+    pub fn kl_term(&self) -> crate::Result<KlTerm<'_>> {
+        let start = self.start.get();
+        Ok(KlTerm {
+            prior: self.prior()?.gaussian(),
+            weight: start.kl_weight as f32,
+            free: start.free_bits,
+            width: self.width,
         })
     }
 
@@ -112,9 +175,9 @@ impl Workspace {
         steps: usize,
     ) -> usize {
         let latent = shape.batch * model.latents * model.dim;
-        let wide = shape.rows() * model.dim;
-        let gradients = if trainable { 2 } else { 0 };
-        let stored = 2 * latent + (2 + gradients) * wide;
+        let prefix = shape.rows() * model.dim + queries_len(model, shape);
+        let gradients = if trainable { 1 } else { 0 };
+        let stored = 2 * latent + (1 + gradients) * prefix;
         let floats = 7 * latent + 5 * shape.rows() + steps * ADAMW_CONSTANTS + shape.batch;
         let doubles = shape.batch + trace_len(steps, shape.batch);
         storage.size() * stored + 4 * floats + 8 * doubles
@@ -225,6 +288,18 @@ impl Workspace {
         })
     }
 
+    /// As [`Workspace::load`], from memory of the device: tokens, targets, and the order of the rows
+    /// by token and row.
+    ///
+    /// # Errors
+    /// If the lengths are not `[B, T]`, or the device fails.
+    pub fn take(&mut self, device: &mut dyn Device, parts: &[Buffer; 3]) -> Result<()> {
+        for (from, to) in parts.iter().zip([&self.tokens, &self.targets, &self.order]) {
+            device.copy(from, to)?;
+        }
+        self.forget_prefix(device)
+    }
+
     /// Loads a micro-batch and forgets the gradients of the last one's prefix.
     ///
     /// # Errors
@@ -232,10 +307,14 @@ impl Workspace {
     pub fn load(&mut self, device: &mut dyn Device, tokens: &[i32], targets: &[i32]) -> Result<()> {
         device.upload(&self.tokens, tokens)?;
         device.upload(&self.targets, targets)?;
-        self.host_order.clear();
-        self.host_order.extend(0..tokens.len() as i32);
-        self.host_order.sort_unstable_by_key(|&row| (tokens[row as usize], row));
+        self.host_order.resize(tokens.len(), 0);
+        sort_rows(&mut self.host_order, tokens);
         device.upload(&self.order, &self.host_order)?;
+        self.forget_prefix(device)
+    }
+
+    /// Zeroes the gradients of the last batch's prefix.
+    fn forget_prefix(&self, device: &mut dyn Device) -> Result<()> {
         if let Some((stream, queries)) = &self.prefix_gradients {
             device.zero(stream)?;
             device.zero(queries)?;
@@ -260,6 +339,11 @@ impl Workspace {
     pub fn sequence_kl(&self, device: &mut dyn Device) -> Result<Vec<f64>> {
         device.read(&self.kl)
     }
+}
+
+/// Numbers of the queries that the prefix hands over: none where there are no latents to ask.
+fn queries_len(model: &ModelConfig, shape: BatchShape) -> usize {
+    if model.is_autoregressive() { 0 } else { shape.rows() * model.dim }
 }
 
 /// Numbers of a trace of `steps` fast steps and the end.

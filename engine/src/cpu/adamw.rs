@@ -51,6 +51,19 @@ impl Adam {
         }
     }
 
+    /// Learning rate of the step.
+    #[inline(always)]
+    pub fn rate(&self) -> f32 {
+        self.lr
+    }
+
+    /// One element by momentum alone: no second moment, no decay.
+    #[inline(always)]
+    pub fn momentum(&self, p: &mut f32, g: f32, v: &mut f32) {
+        *v = *v * self.beta1 + g;
+        *p -= self.lr * *v;
+    }
+
     /// One element.
     #[inline(always)]
     pub fn step(&self, p: &mut f32, g: f32, m: &mut f32, v: &mut f32) {

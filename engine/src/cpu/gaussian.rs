@@ -13,7 +13,7 @@ use crate::ops::{
 use crate::{DeviceId, Result};
 
 /// First element of layer `layer` of sample `sample` in the layer-major layout of z.
-fn layer_major(shape: &GaussianShape, sample: usize, layer: usize) -> usize {
+pub fn layer_major(shape: &GaussianShape, sample: usize, layer: usize) -> usize {
     (layer * shape.samples + sample) * shape.per_layer
 }
 

@@ -13,8 +13,10 @@ mod add;
 mod available;
 mod embedding;
 mod gaussian;
+mod gaussian_descent;
 mod head;
 mod latent_attention;
+mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
 mod linear_swiglu;
@@ -262,6 +264,26 @@ impl Ops for Cpu {
     fn gaussian_update(&mut self, args: &GaussianUpdate<'_>) -> Result<()> {
         args.check()?;
         self.pool.install(|| gaussian::update(self.id, args))
+    }
+
+    fn gaussian_descent(&mut self, args: &GaussianDescent<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| gaussian_descent::update(self.id, args, &mut self.partials))
+    }
+
+    fn langevin(&mut self, args: &Langevin<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| gaussian_descent::langevin(self.id, args))
+    }
+
+    fn prior_divergence(&mut self, args: &PriorDivergence<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| latent_prior::divergence(self.id, args))
+    }
+
+    fn prior_backward(&mut self, args: &PriorBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| latent_prior::backward(self.id, args))
     }
 
     fn trace(&mut self, args: &Trace<'_>) -> Result<()> {

@@ -1,8 +1,10 @@
 //! Memory and copies of a GPU.
 
-use super::{Driver, Gpu, memory, pointer};
+use super::{Driver, Gemm, Gpu, ProductChoices, memory, pointer};
+use crate::device::held;
 use crate::{
-    Buffer, DType, Device, DeviceId, Error, Graph, Kept, MemoryInfo, MemoryUse, Processor, Result,
+    Buffer, Clock, DType, Device, DeviceId, Error, Graph, HostBlock, Kept, Mark, MemoryInfo,
+    MemoryUse, Processor, Result, Transfer,
 };
 
 impl<D: Driver> Device for Gpu<D> {
@@ -81,6 +83,48 @@ impl<D: Driver> Device for Gpu<D> {
         self.driver.replay(&graph.recording)?;
         self.expect_faults();
         Ok(())
+    }
+
+    fn mark(&mut self) -> Result<Mark> {
+        self.driver.mark()
+    }
+
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        self.driver.seconds_between(from, to)
+    }
+
+    fn clock(&self) -> Clock {
+        self.driver.clock()
+    }
+
+    fn host_block(&mut self, bytes: usize) -> Result<HostBlock> {
+        self.driver.host_block(bytes)
+    }
+
+    fn post(&mut self, block: HostBlock, to: &Buffer) -> Result<Transfer> {
+        let part = held("post", &block, to)?;
+        self.driver.post(block, pointer(self.id, "post", to)?, part.len())
+    }
+
+    fn arrive(&mut self, transfer: &Transfer) -> Result<()> {
+        self.driver.arrive(transfer)
+    }
+
+    fn fetch(&mut self, from: &Buffer, block: HostBlock) -> Result<Transfer> {
+        let part = held("fetch", &block, from)?;
+        self.driver.fetch(pointer(self.id, "fetch", from)?, block, part.len())
+    }
+
+    fn recover(&mut self, transfer: Transfer) -> Result<HostBlock> {
+        self.driver.recover(transfer)
+    }
+
+    fn choose_products(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
+        self.driver.choose_products(gemm, kept)
+    }
+
+    fn product_choices(&self) -> ProductChoices {
+        self.driver.product_choices()
     }
 
     fn processor(&self) -> Processor {

@@ -4,7 +4,8 @@ use std::any::Any;
 
 use ltm_ptx::{EntryPoint, Launch};
 
-use crate::{Error, MemoryInfo, MemoryUse, Result};
+use super::{Gemm, Product, ProductChoices};
+use crate::{Clock, Error, HostBlock, Mark, MemoryInfo, MemoryUse, Result, Transfer};
 
 /// Gives a block of device memory back: called once, with its address and its bytes, on any
 /// thread.
@@ -76,6 +77,81 @@ pub trait Driver: 'static {
 
     /// Waits until everything before has finished, and reports what went wrong in it.
     fn synchronize(&mut self) -> Result<()>;
+
+    /// The end of everything before, to measure from or to. On CUDA an event with a time in the
+    /// compute stream.
+    fn mark(&mut self) -> Result<Mark> {
+        self.synchronize()?;
+        Ok(Mark::on_host())
+    }
+
+    /// Seconds between two marks of this driver, the later of which is waited for.
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        Mark::host_seconds(from, to)
+    }
+
+    /// Whose clock its marks are on.
+    fn clock(&self) -> Clock {
+        Clock::Host
+    }
+
+    /// Memory of the host for the next two, zeroed.
+    fn host_block(&mut self, bytes: usize) -> Result<HostBlock> {
+        Ok(HostBlock::plain(bytes))
+    }
+
+    /// Copies the first `bytes` of a block to device memory at `to`, after everything before and
+    /// beside what comes later. On CUDA in a stream of its own.
+    fn post(&mut self, block: HostBlock, to: u64, bytes: usize) -> Result<Transfer> {
+        self.upload(to, &block[..bytes])?;
+        Ok(Transfer::over(block))
+    }
+
+    /// Lets everything from here on come after a transfer of this driver.
+    fn arrive(&mut self, transfer: &Transfer) -> Result<()> {
+        let _ = transfer;
+        Ok(())
+    }
+
+    /// Copies device memory at `from` to the first `bytes` of a block, after everything before.
+    fn fetch(&mut self, from: u64, mut block: HostBlock, bytes: usize) -> Result<Transfer> {
+        self.download(from, &mut block[..bytes])?;
+        Ok(Transfer::over(block))
+    }
+
+    /// Waits for a transfer of this driver, and gives its block back.
+    fn recover(&mut self, transfer: Transfer) -> Result<HostBlock> {
+        Ok(transfer.into_block())
+    }
+
+    /// Decides who computes matrix products from here on, where there is a choice.
+    ///
+    /// # Errors
+    /// [`crate::Error::Cuda`] or [`crate::Error::Unavailable`] if a library is asked for that is
+    /// not there.
+    fn choose_products(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
+        let _ = kept;
+        gemm.without_library(|| self.name())
+    }
+
+    /// What was chosen so far.
+    fn product_choices(&self) -> ProductChoices {
+        ProductChoices::default()
+    }
+
+    /// Makes a product ready: plans it, and finds out who computes it where that is open, for which
+    /// it runs both on memory whose contents are of no use. `own` are the launches of our kernels.
+    fn prepare_product(&mut self, product: &Product, own: &[Launch]) -> Result<()> {
+        let _ = (product, own);
+        Ok(())
+    }
+
+    /// Computes a product by a library of the vendor, if that is chosen; false if not, and nothing
+    /// was done.
+    fn product(&mut self, product: &Product) -> Result<bool> {
+        let _ = product;
+        Ok(false)
+    }
 
     /// From here to [`Driver::end_recording`], `launch`, `copy` and `zero` are written down and
     /// not run; nothing else is called in between. False from a driver that cannot record: then

@@ -2,7 +2,7 @@
 
 use ltm_ptx::launch::linear;
 
-use super::{Driver, Gpu, extent, optional, pointer, storage};
+use super::{Driver, Gpu, Product, ProductKind, ProductShape, extent, optional, pointer, storage};
 use crate::Result;
 use crate::ops::{LinearBackwardInput, LinearBackwardWeight, LinearForward};
 
@@ -21,10 +21,17 @@ pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearForward<'_>) -> Result<
         inner: extent(OP, "inner", args.inner)?,
         outer: extent(OP, "outer", args.outer)?,
     };
-    match launch.launch(storage(OP, "x", args.x)?) {
-        Some(launch) => gpu.launch(&launch),
-        None => Ok(()),
-    }
+    let storage = storage(OP, "x", args.x)?;
+    let linear::LinearForward { rows, inner, outer, .. } = launch;
+    let (kind, added) = (ProductKind::Forward, args.residual.is_some());
+    let product = Product {
+        shape: ProductShape { kind, rows, inner, outer, added, storage },
+        activations: launch.x,
+        other: launch.weight,
+        addend: launch.residual,
+        out: launch.out,
+    };
+    gpu.multiply(&product, launch.launch(storage).as_slice())
 }
 
 pub fn backward_input<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardInput<'_>) -> Result<()> {
@@ -38,10 +45,17 @@ pub fn backward_input<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardInput<'_
         inner: extent(OP, "inner", args.inner)?,
         outer: extent(OP, "outer", args.outer)?,
     };
-    match launch.launch(storage(OP, "d_out", args.d_out)?) {
-        Some(launch) => gpu.launch(&launch),
-        None => Ok(()),
-    }
+    let storage = storage(OP, "d_out", args.d_out)?;
+    let linear::LinearBackwardInput { rows, inner, outer, .. } = launch;
+    let (kind, added) = (ProductKind::BackwardInput, args.accumulate);
+    let product = Product {
+        shape: ProductShape { kind, rows, inner, outer, added, storage },
+        activations: launch.d_out,
+        other: launch.weight,
+        addend: launch.d_x,
+        out: launch.d_x,
+    };
+    gpu.multiply(&product, launch.launch(storage).as_slice())
 }
 
 pub fn backward_weight<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardWeight<'_>) -> Result<()> {
@@ -59,5 +73,14 @@ pub fn backward_weight<D: Driver>(gpu: &mut Gpu<D>, args: &LinearBackwardWeight<
         0 => 0,
         bytes => gpu.scratch(SCRATCH, bytes)?,
     };
-    launch.launches(storage, scratch).iter().try_for_each(|launch| gpu.launch(launch))
+    let linear::LinearBackwardWeight { rows, inner, outer, .. } = launch;
+    let (kind, added) = (ProductKind::BackwardWeight, true);
+    let product = Product {
+        shape: ProductShape { kind, rows, inner, outer, added, storage },
+        activations: launch.d_out,
+        other: launch.x,
+        addend: launch.d_weight,
+        out: launch.d_weight,
+    };
+    gpu.multiply(&product, &launch.launches(storage, scratch))
 }

@@ -19,6 +19,7 @@ mod linear_swiglu;
 mod memory;
 mod normal;
 mod ops;
+mod product;
 mod recorder;
 mod rms_norm;
 mod ropes;
@@ -39,6 +40,7 @@ use crate::{Buffer, DType, DeviceId, Error, Result};
 
 pub use driver::{Driver, Recording, Release};
 pub use ledger::Ledger;
+pub use product::{By, Gemm, Product, ProductChoices, ProductKind, ProductShape};
 pub use ropes::Rope;
 pub use vm::{LaunchRecord, Vm};
 

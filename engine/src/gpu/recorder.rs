@@ -2,8 +2,8 @@
 
 use ltm_ptx::{EntryPoint, Launch};
 
-use super::{Driver, Recording, Release};
-use crate::{Error, MemoryInfo, MemoryUse, Result};
+use super::{Driver, Gemm, Product, ProductChoices, Recording, Release};
+use crate::{Clock, Error, HostBlock, Mark, MemoryInfo, MemoryUse, Result, Transfer};
 
 /// A driver that refuses, while it records, whatever a recording cannot hold.
 pub struct Recorder<D> {
@@ -79,6 +79,63 @@ impl<D: Driver> Driver for Recorder<D> {
     fn synchronize(&mut self) -> Result<()> {
         self.outside("synchronize")?;
         self.driver.synchronize()
+    }
+
+    fn mark(&mut self) -> Result<Mark> {
+        self.outside("mark")?;
+        self.driver.mark()
+    }
+
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        self.outside("seconds_between")?;
+        self.driver.seconds_between(from, to)
+    }
+
+    fn clock(&self) -> Clock {
+        self.driver.clock()
+    }
+
+    fn host_block(&mut self, bytes: usize) -> Result<HostBlock> {
+        self.outside("host_block")?;
+        self.driver.host_block(bytes)
+    }
+
+    fn post(&mut self, block: HostBlock, to: u64, bytes: usize) -> Result<Transfer> {
+        self.outside("post")?;
+        self.driver.post(block, to, bytes)
+    }
+
+    fn arrive(&mut self, transfer: &Transfer) -> Result<()> {
+        self.outside("arrive")?;
+        self.driver.arrive(transfer)
+    }
+
+    fn fetch(&mut self, from: u64, block: HostBlock, bytes: usize) -> Result<Transfer> {
+        self.outside("fetch")?;
+        self.driver.fetch(from, block, bytes)
+    }
+
+    fn recover(&mut self, transfer: Transfer) -> Result<HostBlock> {
+        self.outside("recover")?;
+        self.driver.recover(transfer)
+    }
+
+    fn choose_products(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
+        self.outside("choose_products")?;
+        self.driver.choose_products(gemm, kept)
+    }
+
+    fn product_choices(&self) -> ProductChoices {
+        self.driver.product_choices()
+    }
+
+    fn prepare_product(&mut self, product: &Product, own: &[Launch]) -> Result<()> {
+        self.outside("prepare_product")?;
+        self.driver.prepare_product(product, own)
+    }
+
+    fn product(&mut self, product: &Product) -> Result<bool> {
+        self.driver.product(product)
     }
 
     fn begin_recording(&mut self) -> Result<bool> {

@@ -12,7 +12,9 @@ mod add;
 mod check;
 mod embedding;
 mod gaussian;
+mod gaussian_descent;
 mod latent_attention;
+mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
 mod linear_swiglu;
@@ -27,7 +29,9 @@ pub use adamw::*;
 pub use add::*;
 pub use embedding::*;
 pub use gaussian::*;
+pub use gaussian_descent::*;
 pub use latent_attention::*;
+pub use latent_prior::*;
 pub use linear::*;
 pub use linear_cross_entropy::*;
 pub use linear_swiglu::*;
@@ -38,7 +42,7 @@ pub use swiglu::*;
 pub use trace::*;
 pub use window_attention::*;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Every operation of a Latent Thought Model, forward and backward.
 ///
@@ -93,6 +97,26 @@ pub trait Ops {
     fn gaussian_backward(&mut self, args: &GaussianBackward<'_>) -> Result<()>;
     /// See [`GaussianUpdate`].
     fn gaussian_update(&mut self, args: &GaussianUpdate<'_>) -> Result<()>;
+    /// See [`GaussianDescent`]. [`Error::NoKernel`] where a device has none, as for the next three.
+    fn gaussian_descent(&mut self, args: &GaussianDescent<'_>) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "gaussian_descent" })
+    }
+    /// See [`Langevin`].
+    fn langevin(&mut self, args: &Langevin<'_>) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "langevin" })
+    }
+    /// See [`PriorDivergence`].
+    fn prior_divergence(&mut self, args: &PriorDivergence<'_>) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "prior_divergence" })
+    }
+    /// See [`PriorBackward`].
+    fn prior_backward(&mut self, args: &PriorBackward<'_>) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "prior_backward" })
+    }
     /// See [`Trace`].
     fn trace(&mut self, args: &Trace<'_>) -> Result<()>;
     /// See [`AdamW`].

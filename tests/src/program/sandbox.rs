@@ -14,6 +14,8 @@ use super::{Outcome, ltm, virtual_libcuda};
 pub const MICRO: &str = "suites/micro.toml";
 /// Documents of the corpus.
 const DOCUMENTS: usize = 40;
+/// Name by which the program looks for cuBLASLt.
+const CUBLAS: &str = "libcublasLt.so.12";
 /// Files that a command may change in a directory that it then refuses to work in.
 const LOCK: &str = ".lock";
 
@@ -82,10 +84,24 @@ impl Sandbox {
             fs::copy(virtual_libcuda(), driver.join("libcuda.so")).unwrap();
         }
         let mut command = self.command(args);
+        let _ = fs::remove_file(driver.join(CUBLAS));
         command
             .env("LD_LIBRARY_PATH", driver)
             .env("VIRTUAL_LIBCUDA", settings)
             .env("XDG_CACHE_HOME", self.path("cache"));
+        command
+    }
+
+    /// The same on a machine that has cuBLASLt too, whose products are in the same file.
+    pub fn command_with_cublas<S: AsRef<OsStr>>(
+        &self,
+        settings: &str,
+        args: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let command = self.command_with_gpu(settings, args);
+        let driver = self.path("driver");
+        // The loader takes two names of one file for one library.
+        fs::hard_link(driver.join("libcuda.so"), driver.join(CUBLAS)).unwrap();
         command
     }
 

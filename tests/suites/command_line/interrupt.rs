@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 
 use ltm_tests::program::{Outcome, Sandbox, wait_for_lines};
 
-fn interrupt(child: &Child) {
+pub(crate) fn interrupt(child: &Child) {
     // The shell's own, where there is no program of this name.
     let status = Command::new("sh").arg("-c").arg(format!("kill -INT {}", child.id())).status();
     assert!(status.unwrap().success());

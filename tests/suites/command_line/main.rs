@@ -1,6 +1,7 @@
 //! The program from outside: what works, and that everything that cannot work ends with a clear
 //! error, the right exit code, and nothing lost.
 
+mod bench;
 mod checkpoints;
 mod corpora;
 mod devices;
@@ -8,8 +9,11 @@ mod disk;
 mod divergence;
 mod interrupt;
 mod kernels;
+mod overlap;
 mod pipeline;
+mod products;
 mod runs;
 mod settings;
+mod sweeps;
 mod texts;
 mod usage;

@@ -47,6 +47,58 @@ fn every_command_of_the_way_works() {
     assert!(plan["parameters"].as_u64().unwrap() > 0 && plan["batch"]["sequences"] == 4);
 }
 
+/// A plain autoregressive model on the way of every other one.
+#[test]
+fn a_model_without_latents() {
+    let sandbox = Sandbox::with_corpus();
+    let run = |args: &str| sandbox.run(args.split_whitespace()).succeeds();
+    sandbox.train("run", "--latents 0").succeeds();
+    let metrics = String::from_utf8(sandbox.read("run/metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = metrics.lines().map(json).collect();
+    for line in &lines {
+        assert_eq!((&line["kl"], &line["bound"]), (&json("0.0"), &line["nll"]));
+        assert_eq!((&line["fast_nll"], &line["fast_kl"]), (&json("[]"), &json("[]")));
+    }
+    assert_eq!(lines[2]["val_bound"], lines[2]["val_nll"]);
+    let tensors = run("inspect run/checkpoints/iter_00000003/model.safetensors");
+    assert!(tensors.contains("attention.wq") && !tensors.contains("cross"), "{tensors}");
+    assert!(run("inspect run").contains("no latents (autoregressive)"));
+
+    let greedy = "--prompt morning --temperature 0 --max-tokens 12";
+    let text = run(&format!("generate run {greedy}"));
+    assert_eq!(text, run(&format!("generate run --prior {greedy}")));
+    assert_eq!(text, run(&format!("generate run --device vm {greedy}")));
+
+    let figures = |args: &str| json(&run(&format!("eval run --data shards --json {args}")));
+    let all = figures("");
+    let corpus = &all["summary"]["corpus"];
+    assert_eq!((&corpus["kl"], &corpus["bound"]), (&json("0.0"), &corpus["nll"]));
+    assert_eq!(all["fast_steps"], 0);
+    assert_eq!(figures("--fast-steps 7"), all);
+
+    run("report run");
+    let plan = json(&run("plan --preset tiny --set model.latents=0 --json"));
+    let attention = &plan["groups"][2];
+    assert_eq!(
+        (&attention["name"], &attention["parameters"]),
+        (&json("\"latent attention\""), &json("0"))
+    );
+    assert!(run("plan --preset tiny --set model.latents=0").contains("of the slow step"));
+    run("bench --set model.latents=0 --iterations 1 --warmup 0 --reading paper --by-operation");
+    let counted = ["bench", "--count", "--set", "model.latents=0"];
+    sandbox.refuses(counted, &["model.latents is 0", "--count"]);
+
+    // Interrupted after two iterations and resumed, it gets where it would have got.
+    sandbox.train("cut", "--latents 0 --set train.iterations=2 --set slow.total=3").succeeds();
+    sandbox.train("cut", "--latents 0 --set train.iterations=3 --resume").succeeds();
+    let weights =
+        |run: &str| sandbox.read(format!("{run}/checkpoints/iter_00000003/model.safetensors"));
+    assert!(weights("cut") == weights("run"));
+    // The weights of one kind are none of the other.
+    let words = ["model.latents was 0, is now 4"];
+    sandbox.refuses(sandbox.training("run", "--resume --latents 4 --set fast.steps=2"), &words);
+}
+
 /// Largest relative distance between the numbers of two documents of one structure.
 fn distance(a: &Value, b: &Value) -> f64 {
     match (a, b) {

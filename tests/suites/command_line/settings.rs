@@ -38,6 +38,39 @@ fn values_out_of_range() {
 }
 
 #[test]
+fn variations_of_the_inference() {
+    let sandbox = Sandbox::with_corpus();
+    let methods = ["`fast.method = \"adam\"`", "`adamw`, `langevin`, `sgd`, `natural`"];
+    set(&sandbox, "fast.method=adam", &methods);
+    set(&sandbox, "fast.momentum=1", &["`fast.momentum = 1`", "0 to below 1"]);
+    set(&sandbox, "fast.langevin_step=0", &["`fast.langevin_step = 0`", "above 0"]);
+    set(&sandbox, "model.prior=flat", &["`model.prior = \"flat\"`", "`standard` or `learned`"]);
+    set(&sandbox, "posterior.init=hot", &["`posterior.init = \"hot\"`", "`cold` or `warm`"]);
+    set(&sandbox, "posterior.noise=no", &["`posterior.noise = \"no\"`", "`fixed` or `fresh`"]);
+    set(&sandbox, "posterior.kl_weight=-1", &["`posterior.kl_weight = -1`", "0 to 1000000"]);
+    set(&sandbox, "posterior.kl_warmup=-1", &["`posterior.kl_warmup = -1`", "0 or above"]);
+    set(&sandbox, "posterior.free_bits=nan", &["posterior.free_bits", "a finite number"]);
+    let both = "--set fast.method=langevin --set posterior.free_bits=1";
+    let words = ["posterior.free_bits", "0 with fast.method = langevin"];
+    sandbox.refuses(sandbox.training("new", both), &words);
+}
+
+/// Before anything is written.
+#[test]
+fn what_no_gpu_has_a_kernel_for() {
+    let sandbox = Sandbox::with_corpus();
+    for (setting, named) in [
+        ("fast.method=natural", "fast.method = natural"),
+        ("model.prior=learned", "model.prior = learned"),
+        ("posterior.free_bits=0.5", "posterior.free_bits = 0.5"),
+    ] {
+        let settings = format!("--device vm --set {setting}");
+        sandbox.refuses(sandbox.training("new", &settings), &[named, "--device cpu"]);
+        assert!(!sandbox.path("new").exists());
+    }
+}
+
+#[test]
 fn values_that_do_not_fit_together() {
     let sandbox = Sandbox::with_corpus();
     set(&sandbox, "model.heads=3", &["model.dim", "multiple of 2 * model.heads = 6"]);

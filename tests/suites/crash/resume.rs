@@ -37,3 +37,9 @@ fn a_resumed_run_repeats_the_lost_iterations_bit_for_bit() {
 fn so_does_one_that_samples_its_trajectory() {
     survives("--set reading=paper --set slow.trajectory_samples=3");
 }
+
+/// The file of posteriors was ahead of the checkpoint when the process died.
+#[test]
+fn so_does_one_that_starts_warm_against_a_learned_prior() {
+    survives("--set posterior.init=warm --set posterior.noise=fresh --set model.prior=learned");
+}

@@ -5,8 +5,8 @@ use ltm_ptx::Arg;
 use ltm_ptx::vm::fault::FaultKind;
 use ltm_ptx::vm::{Config, FaultReport, Place, VirtualGpu, VmError};
 
-const SOURCE: &str = include_str!("wrong/wrong.cu");
-pub const PTX: &str = include_str!("wrong/wrong.ptx");
+const SOURCE: &str = include_str!("wrong/kernels/wrong.cu");
+pub const PTX: &str = include_str!("wrong/compiled/sm_80/wrong.ptx");
 
 /// An argument of a wrong kernel.
 #[derive(Clone, Copy, Debug)]

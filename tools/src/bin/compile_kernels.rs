@@ -1,4 +1,5 @@
-//! Compiles `ptx/kernels/*.cu` to `ptx/compiled/`, or checks that what lies there is current.
+//! Compiles the `kernels/*.cu` of each folder to its `compiled/`, or checks that what lies there is
+//! current: the kernels of the program, and those of a test that are wrong on purpose.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -12,9 +13,12 @@ use ltm_tools::kernels::{Compiled, Error, Toolchain, compile_all, files_below, f
 /// is not there yet; that needs python3 with pip. Building and testing need neither.
 #[derive(Parser)]
 struct Args {
-    /// The folder `ptx` of the repository
-    #[arg(long, default_value = "ptx")]
-    ptx: PathBuf,
+    /// Folders with `kernels` and `compiled` in them; repeat for several
+    #[arg(long, default_values = ["ptx", "tests/suites/kernels/wrong"])]
+    folder: Vec<PathBuf>,
+    /// The list of what the compiler consists of
+    #[arg(long, default_value = "ptx/toolchain.txt")]
+    requirements: PathBuf,
     /// Where the compiler lies or is installed
     #[arg(long, default_value = "target/cuda-12.8.93")]
     toolchain: PathBuf,
@@ -64,9 +68,18 @@ fn again(attempts: u32) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Error> {
-    let toolchain = Toolchain::open(&args.toolchain, &args.ptx.join("toolchain.txt"))?;
-    let root = args.ptx.join("compiled");
-    let compiled = compile_all(&args.ptx.join("kernels"), &toolchain, &root)?;
+    let toolchain = Toolchain::open(&args.toolchain, &args.requirements)?;
+    let mut stale = Vec::new();
+    for folder in &args.folder {
+        stale.extend(compile(folder, &toolchain, args.check)?);
+    }
+    if stale.is_empty() { Ok(()) } else { Err(Error::Stale { files: stale }) }
+}
+
+/// Compiles one folder, and writes what it gives or names the files that differ from it.
+fn compile(folder: &Path, toolchain: &Toolchain, check: bool) -> Result<Vec<String>, Error> {
+    let root = folder.join("compiled");
+    let compiled = compile_all(&folder.join("kernels"), toolchain, &root)?;
     for entry in &compiled.manifest.entries {
         let spills = entry.usage.spill_stores + entry.usage.spill_loads;
         println!(
@@ -75,10 +88,11 @@ fn run(args: &Args) -> Result<(), Error> {
         );
     }
     let files = all_files(&compiled);
-    match args.check {
-        true => check(&root, &files),
-        false => files.iter().try_for_each(|(name, text)| write(&root.join(name), text)),
+    if check {
+        return stale(&root, &files);
     }
+    files.iter().try_for_each(|(name, text)| write(&root.join(name), text))?;
+    Ok(Vec::new())
 }
 
 fn all_files(compiled: &Compiled) -> Vec<(String, String)> {
@@ -89,13 +103,14 @@ fn all_files(compiled: &Compiled) -> Vec<(String, String)> {
     files
 }
 
-fn check(root: &Path, files: &[(String, String)]) -> Result<(), Error> {
+/// The files that are not what their sources compile to.
+fn stale(root: &Path, files: &[(String, String)]) -> Result<Vec<String>, Error> {
     let differs = |(name, text): &&(String, String)| {
         std::fs::read(root.join(name)).map_or(true, |found| found != text.as_bytes())
     };
     let mut stale: Vec<String> = files.iter().filter(differs).map(|(n, _)| n.clone()).collect();
     stale.extend(orphans(root, files)?);
-    if stale.is_empty() { Ok(()) } else { Err(Error::Stale { files: stale }) }
+    Ok(stale.iter().map(|name| root.join(name).display().to_string()).collect())
 }
 
 /// Compiled files that no source stands behind.

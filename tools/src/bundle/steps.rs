@@ -41,6 +41,17 @@ pub const GROUPS: [&str; 6] = ["check", "sanitize", "bench", "peers", "curve", "
 /// The groups that run unless others are asked for.
 pub const DEFAULT_GROUPS: &str = "check,sanitize,bench,peers";
 
+/// Every operation at a shape, and a few iterations of it, part by part.
+macro_rules! kernels {
+    ($shape:literal) => {
+        concat!(
+            r#""$LTM" bench --kernels --device cuda --dtype bf16 --shape "#,
+            $shape,
+            " --set train.batch=$BATCH --reading paper --iterations 3 --warmup 2 --json"
+        )
+    };
+}
+
 /// Every step, in order.
 pub const STEPS: &[Step] = &[
     step("doctor", "check", &[Command("doctor")], 120, r#""$LTM" doctor"#),
@@ -151,6 +162,9 @@ pub const STEPS: &[Step] = &[
             "--reading paper --iterations 2 --warmup 1 --by-operation"
         ),
     ),
+    step("kernels-small", "bench", &[Gpu], 180, kernels!("small")),
+    step("kernels-medium", "bench", &[Gpu], 180, kernels!("medium")),
+    step("kernels-large", "bench", &[Gpu], 240, kernels!("large")),
     step(
         "train-medium",
         "bench",

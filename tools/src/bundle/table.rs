@@ -18,6 +18,7 @@ pub fn markdown(results: &Results) -> String {
     let mut page = heading(results);
     page += &steps(results);
     page += &measurements(results);
+    page += &kernels(results);
     if let Some(peers) = &results.peers {
         page += &peers_table(peers);
     }
@@ -81,6 +82,9 @@ fn measurements(results: &Results) -> String {
     for (step, values) in &results.measurements {
         let warming = values.get("impl").is_none()
             && values["iteration"].as_u64().is_some_and(|iteration| iteration < WARM_UP);
+        if values["kernel"].is_string() {
+            continue;
+        }
         if values["tokens_per_second"].as_f64().is_none() {
             others += 1;
         } else if !warming {
@@ -109,6 +113,49 @@ fn measurements(results: &Results) -> String {
     }
     if others > 0 {
         let _ = writeln!(text, "\n{others} further measurements are in `results.jsonl`.");
+    }
+    text
+}
+
+/// Every operation that was timed, by step.
+fn kernels(results: &Results) -> String {
+    let mut text = String::new();
+    let mut steps: Vec<&str> = Vec::new();
+    let timed = results.measurements.iter().filter(|(_, values)| values["kernel"].is_string());
+    for (step, values) in timed {
+        if !steps.contains(&step.as_str()) {
+            steps.push(step);
+            let number = |name: &str, unit: f64| values[name].as_f64().unwrap_or(f64::NAN) / unit;
+            let _ = write!(
+                text,
+                "\n## Operations: {step}\n\n{} sequences of {} tokens, {}. Ceilings: copy {:.0} GB/s, product \
+                 {:.1} TFLOP/s ({}).\n\n| operation | of | us | p10 | p90 | GB/s | TFLOP/s | of the ceiling | cuBLASLt, us |\n\
+                 |---|---|---|---|---|---|---|---|---|\n",
+                values["batch"],
+                values["seq_len"],
+                values["dtype"].as_str().unwrap_or(""),
+                number("copy_bytes_per_second", 1e9),
+                number("product_flops_per_second", 1e12),
+                values["product_by"].as_str().unwrap_or(""),
+            );
+        }
+        let number = |name: &str| values[name].as_f64().unwrap_or(f64::NAN);
+        let seconds = number("seconds");
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.2} | {:.2} | {:.2} | {:.1} | {:.2} | {:.1}% | {} |",
+            values["kernel"].as_str().unwrap_or(""),
+            values["of"].as_str().unwrap_or(""),
+            seconds * 1e6,
+            number("seconds_p10") * 1e6,
+            number("seconds_p90") * 1e6,
+            number("bytes") / seconds / 1e9,
+            number("flops") / seconds / 1e12,
+            number("share_of_ceiling") * 100.0,
+            values["cublas"]["seconds"]
+                .as_f64()
+                .map_or(String::new(), |seconds| format!("{:.2}", seconds * 1e6))
+        );
     }
     text
 }

@@ -30,6 +30,7 @@ mod samples;
 mod samples_table;
 mod series;
 mod summary;
+mod sweep;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::Error;
 pub use summary::{ReportSummary, RunSummary, Validation};
+pub use sweep::{SweepCurve, SweepPage, SweepPoint, SweepRow, write_sweep_report};
 
 use run::Run;
 

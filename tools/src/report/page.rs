@@ -9,7 +9,7 @@ use super::run::Run;
 use super::samples_table::samples_table;
 use super::{charts, fast_charts, tables};
 
-const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str = include_str!("page.css");
 
 /// The whole document.
 pub(super) fn page(runs: &[Run], notes: &[String]) -> String {
@@ -82,7 +82,13 @@ fn write_fast(out: &mut String, runs: &[Run]) {
     }
 }
 
-fn write_charts(out: &mut String, title: &str, lead: &str, columns: &str, charts: &[Chart]) {
+pub(super) fn write_charts(
+    out: &mut String,
+    title: &str,
+    lead: &str,
+    columns: &str,
+    charts: &[Chart],
+) {
     if charts.is_empty() {
         return;
     }

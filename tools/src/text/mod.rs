@@ -11,11 +11,14 @@
 //! `.tzst` too); a compressed file of another name may hold a tar, as
 //! OpenWebText's do. A directory stands for its files, sorted by path.
 //!
+//! [`Detokenizer`] turns the tokenized text of old evaluation sets into running text.
+//!
 //! The readers push borrowed records into a `Sink` instead of being
 //! iterators: a tar within a tar borrows from its parent, and nothing has to
 //! be copied. [`Documents`] is an iterator over the same.
 
 mod archive;
+mod detokenize;
 mod documents;
 mod extract;
 mod format;
@@ -27,6 +30,7 @@ mod plain;
 mod reader;
 mod skipped;
 
+pub use detokenize::Detokenizer;
 pub use documents::{Document, Documents, ReadOptions};
 pub use inputs::{Inputs, expand_inputs};
 pub use place::{Place, Position};

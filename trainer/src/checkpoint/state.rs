@@ -1,5 +1,6 @@
 //! Everything besides tensors that a resumed run must know.
 
+use ltm_engine::gpu::ProductChoices;
 use serde::{Deserialize, Serialize};
 
 /// Version of the layout of a checkpoint directory.
@@ -25,6 +26,9 @@ pub struct State {
     pub tokenizer: String,
     /// The best validation so far.
     pub best_validation: Option<BestValidation>,
+    /// Who computes matrix products under `train.gemm = "auto"`, as first measured.
+    #[serde(default)]
+    pub products: ProductChoices,
 }
 
 /// The lowest bound a validation has reached.
@@ -33,6 +37,6 @@ pub struct State {
 pub struct BestValidation {
     /// The iteration, from 0, after which it was measured.
     pub iteration: u64,
-    /// nll + kl in nats per token.
+    /// nll + kl in nats per token; nll - log p(z) where z is a point.
     pub bound: f64,
 }

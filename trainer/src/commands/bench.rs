@@ -1,4 +1,6 @@
-//! `ltm bench`: whole training iterations, and where their time goes.
+//! `ltm bench`: whole training iterations, single operations, and where the time goes.
+
+mod kernels;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,16 +14,18 @@ use ltm::data::{Loader, Split};
 use ltm::traffic::FastStep;
 use ltm::trainer::NEVER;
 use ltm_autograd::{Profile, Segment};
+use ltm_engine::DeviceKind;
 use ltm_engine::cpu::matmul_usage;
 use ltm_engine::philox::Stream;
 
-use super::device::DeviceArgs;
+use super::device::{DeviceArgs, ProfileArgs, parse_bytes};
 use super::output::say;
 
 /// Arguments of `ltm bench`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Shape: small is T 1024, batch 1; tiny is D 128, 2 layers, V 256, T 256, batch 8
+    /// Shape: small, medium and large are T 1024, batch 1, or 64 on an NVIDIA GPU; tiny is D 128,
+    /// 2 layers, V 256, T 256, batch 8
     #[arg(long, value_enum, default_value = "tiny")]
     shape: Shape,
     /// Which reading of the algorithm; both if absent
@@ -42,13 +46,26 @@ pub struct Args {
     /// Time each operation of a fast step, of one with weight gradients, and of the slow step
     #[arg(long)]
     by_operation: bool,
+    /// Time every operation at the shape, beside what a large copy and a large product reach, and
+    /// then iterations part by part; on the virtual GPU everything is small, to see that it works
+    #[arg(long, conflicts_with_all = ["count", "by_operation"])]
+    kernels: bool,
+    /// With --kernels: samples of an operation [default: 20 on an NVIDIA GPU, else 3]
+    #[arg(long, requires = "kernels")]
+    samples: Option<usize>,
+    /// With --kernels: bytes of the arguments that the calls of an operation take in turn, so that
+    /// no cache holds them [default: 256MiB on an NVIDIA GPU, else two sets of them]
+    #[arg(long, requires = "kernels", value_parser = parse_bytes)]
+    rotate: Option<u64>,
     /// Instead of timing, count what the kernels of a fast step move and compute, on the virtual
     /// GPU; --set model.dim=256 and the like for another shape
     #[arg(long)]
     count: bool,
-    /// Print one JSON line per reading
+    /// Print JSON lines: one per reading, and with --kernels one per operation
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    profile: ProfileArgs,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -57,6 +74,8 @@ pub struct Args {
 enum Shape {
     Tiny,
     Small,
+    Medium,
+    Large,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -65,11 +84,25 @@ enum ReadingArg {
     Released,
 }
 
+impl Shape {
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
+impl ReadingArg {
+    fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
 impl Args {
     fn config(&self, reading: ReadingArg) -> anyhow::Result<Config> {
         let preset = match self.shape {
             Shape::Tiny => Preset::Tiny,
             Shape::Small => Preset::Small,
+            Shape::Medium => Preset::Medium,
+            Shape::Large => Preset::Large,
         };
         let mut config = Layers::preset(preset)?.finish(None)?;
         config.reading = match reading {
@@ -77,19 +110,24 @@ impl Args {
             ReadingArg::Released => Reading::Released,
         };
         // The measured shapes, whatever the presets are tuned to.
-        config.fast.steps = 16;
         config.train.micro_batch = 0;
         match self.shape {
-            Shape::Small => config.train.batch = 1,
+            Shape::Small | Shape::Medium | Shape::Large => {
+                config.train.batch = if self.device.kind() == DeviceKind::Cuda { 64 } else { 1 };
+            }
             Shape::Tiny => {
                 let m = &mut config.model;
                 (m.dim, m.heads, m.layers, m.vocab_size) = (128, 4, 2, 256);
                 (m.max_seq_len, m.window, m.latents) = (256, 256, 8);
+                config.fast.steps = 16;
                 config.train.batch = 8;
                 config.train.seq_len = 0;
             }
         }
         let mut layers = Layers::from_config(config);
+        if self.is_reduced() {
+            layers = kernels::reduced(layers, self.shape)?;
+        }
         for setting in &self.set {
             layers = layers.set(setting)?;
         }
@@ -99,14 +137,26 @@ impl Args {
     }
 }
 
+impl Args {
+    /// Whether the shape is made small: of every operation at its own, the virtual GPU would take
+    /// hours.
+    fn is_reduced(&self) -> bool {
+        self.kernels && self.device.kind() == DeviceKind::Vm
+    }
+}
+
 /// Times training.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    args.profile.apply();
     let readings = match args.reading {
         Some(reading) => vec![reading],
         None => vec![ReadingArg::Paper, ReadingArg::Released],
     };
     if args.count {
         return count(&args, readings[0]);
+    }
+    if args.kernels {
+        return kernels::run(&args, &readings);
     }
     for reading in readings {
         measure(&args, reading)?;
@@ -117,6 +167,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// The fast step is the same in both readings.
 fn count(args: &Args, reading: ReadingArg) -> anyhow::Result<ExitCode> {
     let config = args.config(reading)?;
+    if config.model.is_autoregressive() {
+        bail!("model.latents is 0, and --count counts a fast step; leave one of them out");
+    }
     let step = FastStep::count(&config, args.device.threads)?;
     if args.json {
         say!("{}", serde_json::to_string(&step)?)?;
@@ -135,7 +188,7 @@ fn count(args: &Args, reading: ReadingArg) -> anyhow::Result<ExitCode> {
 fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
     let config = args.config(reading)?;
     let (batch, seq) = (config.train.batch, config.seq_len());
-    let mut trainer = Trainer::new(args.device.open()?, config.clone())?;
+    let mut trainer = Trainer::new(args.device.open_for(&config)?, config.clone())?;
     let seed = config.train.seed;
     trainer.parameters.initialise(trainer.device.as_mut(), &config.model, seed)?;
     let mut source = Source::open(args, &config)?;
@@ -167,8 +220,8 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
     if args.json {
         let line = serde_json::json!({
             "impl": "ltm",
-            "shape": format!("{:?}", args.shape).to_lowercase(),
-            "reading": format!("{reading:?}").to_lowercase(),
+            "shape": args.shape.name(),
+            "reading": reading.name(),
             "device": trainer.device.name(),
             "dtype": config.train.dtype.name(),
             "threads": threads,
@@ -210,7 +263,10 @@ fn measure(args: &Args, reading: ReadingArg) -> anyhow::Result<()> {
 }
 
 fn print_operations(trainer: &mut Trainer) -> anyhow::Result<()> {
-    let mut programs = vec![("fast step", &trainer.passes.fast)];
+    let mut programs = Vec::new();
+    if !trainer.config.model.is_autoregressive() {
+        programs.push(("fast step", &trainer.passes.fast));
+    }
     if let Some(training) = &trainer.passes.training {
         if let Some((program, _)) = &training.fast_with_weights {
             programs.push(("fast step with weight gradients", program));

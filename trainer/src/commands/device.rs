@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory};
 use ltm::config::{Config, ConfigError, Dtype, Layers};
+use ltm_engine::gpu::{Gemm, ProductChoices};
 use ltm_engine::{Device, DeviceKind};
 
 use super::Cli;
@@ -26,6 +27,10 @@ pub struct DeviceArgs {
     /// Storage of activations, over train.dtype: f32, or bf16 on a GPU [default: f32]
     #[arg(long)]
     pub dtype: Option<Dtype>,
+    /// Who computes matrix products on an NVIDIA GPU, over train.gemm: own kernels, cublas, or
+    /// auto, whoever is faster [default: auto in training, else own]
+    #[arg(long)]
+    pub gemm: Option<Gemm>,
 }
 
 /// More threads than any machine has cores would only exhaust it.
@@ -43,7 +48,7 @@ pub fn parse_threads(text: &str) -> Result<usize, String> {
 }
 
 /// A number of bytes, or of KiB, MiB, GiB or TiB.
-fn parse_bytes(text: &str) -> Result<u64, String> {
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u32); 5] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10), ("", 0)];
     let parsed = UNITS.iter().find_map(|(unit, shift)| {
         let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
@@ -53,10 +58,39 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "expected bytes, such as 512MiB, 2GiB or 1.5GiB".to_owned())
 }
 
+/// The flag of commands that train.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct ProfileArgs {
+    /// Name the parts of an iteration for NVIDIA's profilers (NVTX ranges); without their library,
+    /// which `ltm doctor` looks for, nothing is named
+    #[arg(long)]
+    profile: bool,
+}
+
+impl ProfileArgs {
+    /// Begins to name parts, if that is asked for and possible.
+    pub fn apply(self) {
+        if self.profile {
+            ltm_engine::profile::enable();
+        }
+    }
+}
+
 impl DeviceArgs {
-    /// Opens the device.
+    /// Opens the device for what is no training.
     pub fn open(&self) -> ltm_engine::Result<Box<dyn Device>> {
-        ltm_engine::open_within(self.kind(), self.threads, self.memory)
+        self.open_with(self.gemm.unwrap_or(Gemm::Own))
+    }
+
+    /// Opens the device for these settings.
+    pub fn open_for(&self, config: &Config) -> ltm_engine::Result<Box<dyn Device>> {
+        self.open_with(config.train.gemm)
+    }
+
+    fn open_with(&self, gemm: Gemm) -> ltm_engine::Result<Box<dyn Device>> {
+        let mut device = ltm_engine::open_within(self.kind(), self.threads, self.memory)?;
+        device.choose_products(gemm, &ProductChoices::default())?;
+        Ok(device)
     }
 
     /// The processor, never `Auto`. Where that stands for the CPU, the user is told why, once.
@@ -88,11 +122,15 @@ impl DeviceArgs {
         Ok(self.dtype.unwrap_or(Dtype::F32))
     }
 
-    /// Puts the storage asked for over the settings.
+    /// Puts what was asked for over the settings.
     pub fn layer(&self, layers: Layers) -> Result<Layers, ConfigError> {
-        match self.dtype {
+        let layers = match self.dtype {
+            None => layers,
+            Some(dtype) => layers.set(&format!("train.dtype={dtype}"))?,
+        };
+        match self.gemm {
             None => Ok(layers),
-            Some(dtype) => layers.set(&format!("train.dtype={dtype}")),
+            Some(gemm) => layers.set(&format!("train.gemm={gemm}")),
         }
     }
 

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use ltm::config::Dtype;
 use ltm::self_test::Reference;
 use ltm_engine::DeviceKind;
-use ltm_engine::gpu::Gpu;
 use ltm_engine::gpu::cuda::{
-    CudaError, CudaOptions, FoundLibrary, GpuInfo, Survey, libraries, survey,
+    CudaError, CudaOptions, FoundLibrary, GpuInfo, Survey, cublas_version, libraries, survey,
 };
 use ltm_engine::gpu::inspect::{Loaded, load_cuda, load_virtual};
+use ltm_engine::gpu::{Gemm, Gpu, ProductChoices};
 
 use super::device::DeviceArgs;
 use super::output::say;
@@ -90,7 +90,21 @@ impl Doctor {
             }
         }
         self.self_test(DeviceKind::Cuda, Dtype::F32)?;
-        self.self_test(DeviceKind::Cuda, Dtype::Bf16)
+        self.self_test(DeviceKind::Cuda, Dtype::Bf16)?;
+        match cublas_version() {
+            Ok(version) => {
+                say!("  matrix products: cuBLASLt {version} or own kernels, whoever is faster")?;
+                self.self_test_with(DeviceKind::Cuda, Dtype::F32, Gemm::Cublas)?;
+                self.self_test_with(DeviceKind::Cuda, Dtype::Bf16, Gemm::Cublas)
+            }
+            Err(reason) => {
+                say!("  matrix products: own kernels alone; {reason}")?;
+                if !matches!(reason, CudaError::NoCublas { .. }) {
+                    self.broken.push("cuBLASLt cannot be used".into());
+                }
+                Ok(())
+            }
+        }
     }
 
     fn modules(&mut self, all: &[Loaded], done: &str) -> anyhow::Result<()> {
@@ -108,7 +122,15 @@ impl Doctor {
     }
 
     fn self_test(&mut self, kind: DeviceKind, dtype: Dtype) -> anyhow::Result<()> {
-        let device = ltm_engine::open(kind, self.threads);
+        self.self_test_with(kind, dtype, Gemm::Own)
+    }
+
+    fn self_test_with(&mut self, kind: DeviceKind, dtype: Dtype, gemm: Gemm) -> anyhow::Result<()> {
+        let device = ltm_engine::open(kind, self.threads).and_then(|mut device| {
+            device.choose_products(gemm, &ProductChoices::default())?;
+            Ok(device)
+        });
+        let with = if gemm == Gemm::Cublas { " with cuBLASLt" } else { "" };
         let tested = device
             .map_err(ltm::Error::from)
             .and_then(|device| self.reference.compare(device, dtype));
@@ -116,19 +138,20 @@ impl Doctor {
             Ok(test) => {
                 let verdict = if test.passed() { "ok" } else { "FAIL" };
                 say!(
-                    "  self-test in {dtype}: {verdict}, losses {:.1e} from one CPU thread's, {:.0e} \
+                    "  self-test in {dtype}{with}: {verdict}, losses {:.1e} from one CPU thread's, {:.0e} \
                      allowed, {:.1} s",
                     test.distance,
                     test.allowed,
                     test.seconds
                 )?;
                 if !test.passed() {
-                    self.broken.push(format!("{} computes wrong numbers in {dtype}", name(kind)));
+                    self.broken
+                        .push(format!("{} computes wrong numbers in {dtype}{with}", name(kind)));
                 }
             }
             Err(error) => {
-                say!("  self-test in {dtype}: FAIL {error}")?;
-                self.broken.push(format!("{} fails in {dtype}", name(kind)));
+                say!("  self-test in {dtype}{with}: FAIL {error}")?;
+                self.broken.push(format!("{} fails in {dtype}{with}", name(kind)));
             }
         }
         Ok(())

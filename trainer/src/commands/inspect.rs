@@ -66,17 +66,19 @@ fn describe(path: &Path) -> anyhow::Result<String> {
 
 fn model_line(config: &Config) -> String {
     let m = &config.model;
+    let latents = match m.is_autoregressive() {
+        true => "no latents (autoregressive)".to_owned(),
+        false => format!("{} latents ({} a layer)", m.latents, m.latents_per_layer()),
+    };
     format!(
         "{:.2}M parameters: {} layers, width {}, {} heads, feed-forward {}, vocabulary {}, \
-         {} latents ({} a layer), window {}, up to {} tokens",
+         {latents}, window {}, up to {} tokens",
         config.parameter_count() as f64 / 1e6,
         m.layers,
         m.dim,
         m.heads,
         m.ffn_dim(),
         m.vocab_size,
-        m.latents,
-        m.latents_per_layer(),
         m.window,
         m.max_seq_len
     )
@@ -86,17 +88,22 @@ fn describe_run(path: &Path) -> anyhow::Result<String> {
     let paths = RunPaths::new(path);
     let config = Layers::from_toml(&paths.config())?.finish(None)?;
     let reading = format!("{:?}", config.reading).to_lowercase();
+    let fast = match config.model.is_autoregressive() {
+        true => String::new(),
+        false => format!(
+            ", {} fast steps, weight gradients of {} of them",
+            config.fast.steps,
+            config.trajectory_samples()
+        ),
+    };
     let mut lines = vec![
         format!("{}: a run, reading {reading}", path.display()),
         format!("  model: {}", model_line(&config)),
         format!(
-            "  training: {} iterations of {} sequences of {} tokens, {} fast steps, weight \
-             gradients of {} of them",
+            "  training: {} iterations of {} sequences of {} tokens{fast}",
             config.train.iterations,
             config.train.batch,
             config.seq_len(),
-            config.fast.steps,
-            config.trajectory_samples()
         ),
     ];
     if paths.metrics().is_file() {
@@ -111,10 +118,7 @@ fn describe_run(path: &Path) -> anyhow::Result<String> {
         let mut validations =
             all.iter().filter_map(|m| Some((m.iteration, m.validation.as_ref()?)));
         if let Some((iteration, v)) = validations.next_back() {
-            lines.push(format!(
-                "  last validation, iteration {iteration}: nll {:.4} + kl {:.4} = bound {:.4}",
-                v.val_nll, v.val_kl, v.val_bound
-            ));
+            lines.push(format!("  last validation, iteration {iteration}: {}", v.in_words()));
         }
     }
     for (iteration, checkpoint) in checkpoint::list(&paths.checkpoints()).unwrap_or_default() {

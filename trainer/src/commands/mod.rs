@@ -15,6 +15,7 @@ mod plan;
 mod progress;
 mod quickstart;
 mod report;
+mod sweep;
 mod tokenize;
 mod train;
 mod watch;
@@ -58,6 +59,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Draw the curves and samples of runs as one HTML page
     Report(report::Args),
+    /// Train a grid of settings with a fixed budget for each, and compare them
+    Sweep(sweep::Args),
 }
 
 /// Runs the chosen command.
@@ -77,5 +80,6 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Report(args) => report::run(args),
+        Command::Sweep(args) => sweep::run(args),
     }
 }

@@ -28,8 +28,8 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut passed = true;
     for fixture in &args.fixtures {
-        let report =
-            parity::run(fixture, args.device.kind(), args.device.threads, args.device.dtype()?)?;
+        let dtype = args.device.dtype()?;
+        let report = parity::run_on(fixture, &|| args.device.open(), dtype)?;
         passed &= report.passed();
         if args.json {
             say!("{}", serde_json::to_string(&report)?)?;

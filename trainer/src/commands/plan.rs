@@ -56,11 +56,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let layers = args.device.layer(layers)?;
     // A device that is not here is planned for all the same.
-    let room = match args.device.open() {
+    let config = layers.finish(None)?;
+    let room = match args.device.open_for(&config) {
         Ok(device) => Room::of(device.as_ref()),
         Err(_) => Room::boundless(args.device.kind().processor()),
     };
-    let plan = Plan::new(&layers.finish(None)?, room, &[here, Machine::h200()])?;
+    let plan = Plan::new(&config, room, &[here, Machine::h200()])?;
     match args.json {
         true => say!("{}", serde_json::to_string(&plan)?)?,
         false => plan.lines().iter().try_for_each(|line| say!("{line}"))?,

@@ -37,7 +37,7 @@ impl Meter {
 
     /// For sequences of an evaluation.
     pub fn sequences() -> Self {
-        Self::new("{bar:30} {pos}/{len} sequences, ETA {eta}", "sequences")
+        Self::new("{bar:30} {pos}/{len} sequences {msg}, ETA {eta}", "sequences")
     }
 
     /// For iterations of training; the message brings the time left.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ltm::config::{Config, ConfigError, Layers, Preset};
 use ltm::run::{self, Outcome, RunOptions};
 
-use super::device::DeviceArgs;
+use super::device::{DeviceArgs, ProfileArgs};
 use super::interrupt;
 use super::output::say;
 use super::watch::Watch;
@@ -29,9 +29,15 @@ pub struct Args {
     /// One setting, over the file: --set slow.lr=3e-4
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Latent vectors over all layers, short for --set model.latents=N; 0 trains a plain
+    /// autoregressive model
+    #[arg(long, value_name = "N")]
+    latents: Option<usize>,
     /// Continue the run in --out from its last checkpoint
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    profile: ProfileArgs,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -40,6 +46,9 @@ impl Args {
     fn layer(&self, mut layers: Layers) -> Result<Layers, ConfigError> {
         if let Some(path) = &self.config {
             layers = layers.file(path)?;
+        }
+        if let Some(latents) = self.latents {
+            layers = layers.set(&format!("model.latents={latents}"))?;
         }
         for setting in &self.set {
             layers = layers.set(setting)?;
@@ -67,6 +76,7 @@ impl Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.config()?;
     args.device.check(&config)?;
+    args.profile.apply();
     let options = RunOptions {
         config,
         data: args.data,

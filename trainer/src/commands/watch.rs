@@ -33,12 +33,26 @@ impl Observer for Watch {
             Event::Started { device, windows } => {
                 self.meter.line(&format!("training on {device}; {windows} windows an epoch"));
             }
+            Event::WarmStarts { path, bytes } => {
+                let gib = bytes as f64 / (1_u64 << 30) as f64;
+                self.meter.line(&format!(
+                    "warm starts: {} grows to {bytes} bytes ({gib:.2} GiB) as windows are visited",
+                    path.display()
+                ));
+            }
             Event::Resumed { iteration, checkpoint } => {
                 let from = checkpoint.display();
                 self.meter.line(&format!("resumed at iteration {iteration} from {from}"));
             }
             Event::NoValidation { reason } => {
                 self.meter.line(&format!("no validation: {reason}"));
+            }
+            Event::OtherLibrary { before, now } => {
+                let now = now.map_or("is not at hand".into(), |now| format!("is {now} here"));
+                self.meter.line(&format!(
+                    "the run began with cuBLASLt {before}, which {now}: what it computes may round \
+                     differently"
+                ));
             }
             Event::Iteration { metrics, timing, total } => {
                 let before = self.seconds.unwrap_or(timing.seconds);
@@ -51,17 +65,16 @@ impl Observer for Watch {
                     metrics.iteration + 1,
                     total,
                     &format!(
-                        "nll {:.4} kl {:.4} bound {:.4} nats/token, {rate:.1} tokens/s, ETA {}",
-                        metrics.nll,
-                        metrics.kl,
-                        metrics.bound,
+                        "{} nats/token, {rate:.1} tokens/s, ETA {}",
+                        metrics.in_words(),
                         indicatif::HumanDuration(eta),
                     ),
                 );
                 if let Some(v) = &metrics.validation {
                     self.meter.line(&format!(
-                        "iteration {}: validation nll {:.4} + kl {:.4} = bound {:.4} nats/token",
-                        metrics.iteration, v.val_nll, v.val_kl, v.val_bound
+                        "iteration {}: validation {} nats/token",
+                        metrics.iteration,
+                        v.in_words()
                     ));
                 }
             }

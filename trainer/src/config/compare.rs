@@ -5,9 +5,11 @@ use serde_json::Value;
 use super::{Config, FirstLr, Ramp, TrajectorySamples};
 
 /// Keys that leave the weights' trajectory as it was.
-const FREE_ON_RESUME: [&str; 8] = [
+const FREE_ON_RESUME: [&str; 9] = [
     // Beyond rounding: a run may be continued where less memory is.
     "train.micro_batch",
+    // As above. Under `auto` the choices of the run stay.
+    "train.gemm",
     "train.iterations",
     "train.checkpoint_every",
     "train.keep_checkpoints",

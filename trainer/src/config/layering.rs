@@ -8,7 +8,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Table, Value};
 
-use super::{Config, ConfigError, Origin, Preset};
+use super::{Config, ConfigError, Origin, Preset, TrajectorySamples};
 
 /// A configuration under construction; later layers override earlier ones.
 #[derive(Debug, Clone)]
@@ -69,15 +69,30 @@ impl Layers {
         Ok(self)
     }
 
+    /// Puts one dotted key with a value that is read already on top; `origin` says where it was
+    /// written.
+    ///
+    /// # Errors
+    /// An unknown key, or a value of the wrong type.
+    pub fn value(mut self, key: &str, value: Value, origin: Origin) -> Result<Self, ConfigError> {
+        self.assign(key, value, origin)?;
+        Ok(self)
+    }
+
     /// Resolves and checks the result. `stored` is the configuration of the run being resumed:
     /// a `slow.total` left at 0 keeps its value there, so that prolonging a run does not bend the
-    /// schedule it has already followed.
+    /// schedule it has already followed. Without latents there is no fast loop, so `fast.steps` and
+    /// `slow.trajectory_samples` become 0 whatever was written.
     ///
     /// # Errors
     /// [`ConfigError::Invalid`] with every problem found.
     pub fn finish(mut self, stored: Option<&Config>) -> Result<Config, ConfigError> {
         if self.config.slow.total == 0 {
             self.config.slow.total = stored.unwrap_or(&self.config).slow_total();
+        }
+        if self.config.model.is_autoregressive() {
+            self.config.fast.steps = 0;
+            self.config.slow.trajectory_samples = TrajectorySamples::Count(0);
         }
         self.config.validate(&self.origins)?;
         Ok(self.config)
@@ -168,7 +183,11 @@ fn unflatten(leaves: Vec<(String, Value)>) -> Result<Config, toml::de::Error> {
 }
 
 /// Dotted key, byte offset of the key, value; tables are entered, everything else is a leaf.
-fn collect_leaves(table: &DeTable<'_>, prefix: &str, leaves: &mut Vec<(String, usize, Value)>) {
+pub(crate) fn collect_leaves(
+    table: &DeTable<'_>,
+    prefix: &str,
+    leaves: &mut Vec<(String, usize, Value)>,
+) {
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     for (key, value) in entries {

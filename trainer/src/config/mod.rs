@@ -16,9 +16,10 @@ mod train;
 mod validate;
 
 pub use error::{ConfigError, Problem};
-pub use fast::{FastConfig, PosteriorConfig, Ramp};
+pub use fast::{FastConfig, Init, Method, Noise, PosteriorConfig, Ramp};
 pub use layering::Layers;
-pub use model::{LatentSpacing, ModelConfig, ScaledInit};
+pub(crate) use layering::collect_leaves;
+pub use model::{LatentSpacing, ModelConfig, PRIOR_PARAMETERS, PriorKind, ScaledInit};
 pub use origin::Origin;
 pub use preset::Preset;
 pub use slow::{FirstLr, SlowConfig, TrajectorySamples};

@@ -18,7 +18,8 @@ pub struct ModelConfig {
     pub max_seq_len: usize,
     /// Tokens a token attends to, itself included. Default 256.
     pub window: usize,
-    /// Latent vectors N over all layers together; each layer sees N / L. Default 24.
+    /// Latent vectors N over all layers together; each layer sees N / L. 0 makes a plain
+    /// autoregressive model: no latent attention, no posterior, no fast loop. Default 24.
     pub latents: usize,
     /// Width of the feed-forward block; 0 takes 8/3 of `dim` rounded up to `multiple_of`. Default 0.
     pub ffn_dim: usize,
@@ -35,7 +36,24 @@ pub struct ModelConfig {
     /// Which feed-forward matrix starts with the reduced residual standard deviation.
     /// Default `up_proj`, as released.
     pub ffn_scaled_init: ScaledInit,
+    /// The distribution of z before a text is seen. Default `standard`.
+    pub prior: PriorKind,
 }
+
+/// The prior of the latents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriorKind {
+    /// N(0, I).
+    #[default]
+    Standard,
+    /// A Gaussian with a mean and a log variance of its own for each number of each latent vector,
+    /// parameters of the model: 0 at first, trained by the slow step with the rest, not decayed.
+    Learned,
+}
+
+/// Checkpoint names of a learned prior's mean and log variance, `[N, D]` each.
+pub const PRIOR_PARAMETERS: [&str; 2] = ["prior.mean", "prior.logvar"];
 
 /// What the latent positions of a layer are spread over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,11 +92,17 @@ impl Default for ModelConfig {
             latent_rope: true,
             latent_spacing: LatentSpacing::Total,
             ffn_scaled_init: ScaledInit::UpProj,
+            prior: PriorKind::Standard,
         }
     }
 }
 
 impl ModelConfig {
+    /// Whether there are no latents: each token depends on those before it and on nothing else.
+    pub fn is_autoregressive(&self) -> bool {
+        self.latents == 0
+    }
+
     /// Width of one attention head.
     pub fn head_dim(&self) -> usize {
         self.dim / self.heads
@@ -97,13 +121,14 @@ impl ModelConfig {
         }
     }
 
-    /// Distance between the rotary positions of neighbouring latents of a layer.
+    /// Distance between the rotary positions of neighbouring latents of a layer; of at least one
+    /// latent.
     pub fn latent_stride(&self) -> usize {
         let spread_over = match self.latent_spacing {
             LatentSpacing::Total => self.latents,
             LatentSpacing::PerLayer => self.latents_per_layer(),
         };
-        self.max_seq_len / spread_over
+        self.max_seq_len / spread_over.max(1)
     }
 
     /// Rotary positions of a layer's latents, one per latent; the same in every layer.
@@ -120,7 +145,14 @@ impl ModelConfig {
             let mut push = |name: &str, shape: &[usize]| {
                 shapes.push((format!("layers.{layer}.{name}.weight"), shape.to_vec()));
             };
-            for block in ["attention", "cross_attention"] {
+            let (blocks, norms): (&[&str], &[&str]) = match self.is_autoregressive() {
+                true => (&["attention"], &["attention_norm", "ffn_norm"]),
+                false => (
+                    &["attention", "cross_attention"],
+                    &["attention_norm", "cross_attention_norm", "ffn_norm"],
+                ),
+            };
+            for block in blocks {
                 for matrix in ["wq", "wk", "wv", "wo"] {
                     push(&format!("{block}.{matrix}"), &[d, d]);
                 }
@@ -128,11 +160,14 @@ impl ModelConfig {
             push("feed_forward.gate_proj", &[f, d]);
             push("feed_forward.up_proj", &[f, d]);
             push("feed_forward.down_proj", &[d, f]);
-            for norm in ["attention_norm", "cross_attention_norm", "ffn_norm"] {
+            for norm in norms {
                 push(norm, &[d]);
             }
         }
         shapes.push(("norm.weight".to_owned(), vec![d]));
+        if self.prior == PriorKind::Learned {
+            shapes.extend(PRIOR_PARAMETERS.map(|name| (name.to_owned(), vec![self.latents, d])));
+        }
         shapes
     }
 

@@ -47,6 +47,15 @@ fn parameters_are_named_and_ordered_as_released() {
 }
 
 #[test]
+fn a_learned_prior_comes_last() {
+    let learned = preset(Preset::Small).set("model.prior=learned").unwrap().finish(None).unwrap();
+    let shapes = learned.parameter_shapes();
+    assert_eq!(shapes[..44], Config::default().parameter_shapes());
+    let own: Vec<_> = shapes[44..].iter().map(|(name, shape)| (&name[..], &shape[..])).collect();
+    assert_eq!(own, [("prior.mean", &[24, 512][..]), ("prior.logvar", &[24, 512])]);
+}
+
+#[test]
 fn latent_positions_follow_the_spacing() {
     let mut model = ModelConfig::default();
     assert_eq!(model.latent_positions(), [0, 42, 84, 126, 168, 210, 252, 294]);
@@ -142,10 +151,33 @@ fn impossible_combinations_are_all_listed() {
         (vec!["train.micro_batch=5"], "train.micro_batch"),
         (vec!["train.seq_len=2000"], "train.seq_len"),
         (vec!["model.dim=9223372036854775807"], "model.dim"),
+        (vec!["fast.momentum=1"], "fast.momentum"),
+        (vec!["fast.langevin_step=0"], "fast.langevin_step"),
+        (vec!["posterior.kl_weight=-1"], "posterior.kl_weight"),
+        (vec!["posterior.kl_weight=inf"], "posterior.kl_weight"),
+        (vec!["posterior.free_bits=-0.5"], "posterior.free_bits"),
+        (vec!["fast.method=langevin", "posterior.free_bits=0.5"], "posterior.free_bits"),
     ] {
         let error = refused(&assignments);
         assert!(error.contains(&format!("`{key} = ")), "{assignments:?}: {error}");
     }
+}
+
+/// Without latents there is nothing to infer, whatever the preset says of the fast loop.
+#[test]
+fn no_latents_leave_no_fast_loop() {
+    let layers = preset(Preset::Tiny).set("model.latents=0").unwrap();
+    let layers = layers.set("slow.trajectory_samples=3").unwrap();
+    let config = layers.finish(None).unwrap();
+    assert!(config.model.is_autoregressive());
+    assert_eq!((config.fast.steps, config.trajectory_samples()), (0, 0));
+    assert!(config.latent_positions().is_empty());
+    let again = Layers::from_config(config.clone()).set("fast.steps=9").unwrap();
+    assert_eq!(again.finish(None).unwrap(), config);
+    let mut by_hand = config;
+    by_hand.fast.steps = 2;
+    let error = by_hand.check().unwrap_err().to_string();
+    assert!(error.contains("`fast.steps = 2`") && error.contains("model.latents"), "{error}");
 }
 
 #[test]

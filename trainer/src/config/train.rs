@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use ltm_engine::DType;
+use ltm_engine::gpu::Gemm;
 use serde::{Deserialize, Serialize};
 
 /// How activations and the weights that passes read are stored; arithmetic is in f32 either way.
@@ -86,6 +87,10 @@ pub struct TrainConfig {
     /// Whether a GPU records a fast step, and the slow one, and then repeats them with one call
     /// each. The results are the same bits. Default true.
     pub graphs: bool,
+    /// Who computes matrix products on an NVIDIA GPU: `own`, our kernels; `cublas`, NVIDIA's
+    /// cuBLASLt, which must be there; `auto`, for each shape whoever was faster when training
+    /// began, which a run remembers. Default `auto`.
+    pub gemm: Gemm,
 }
 
 impl Default for TrainConfig {
@@ -103,6 +108,7 @@ impl Default for TrainConfig {
             validation_sequences: 64,
             sample_every: 1000,
             graphs: true,
+            gemm: Gemm::Auto,
         }
     }
 }

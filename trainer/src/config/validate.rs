@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use super::{Config, ConfigError, Origin, Problem, TrajectorySamples};
+use super::{Config, ConfigError, Origin, PriorKind, Problem, TrajectorySamples};
 
 /// Token ids are stored as u16.
 const MAX_VOCABULARY: usize = 1 << 16;
@@ -13,6 +13,9 @@ const MAX_LATENTS_PER_LAYER: usize = 64;
 const MAX_LAYERS: usize = 1024;
 /// Token, latent and element indices are 32-bit in the kernels.
 const MAX_EXTENT: usize = 1 << 24;
+
+/// Far beyond any use; devices take the weight in 32 bits.
+const MAX_KL_WEIGHT: f64 = 1e6;
 
 impl Config {
     /// Checks every value, alone and against the others.
@@ -43,12 +46,17 @@ impl Config {
             ("model.heads", m.heads),
             ("model.max_seq_len", m.max_seq_len),
             ("model.window", m.window),
-            ("model.latents", m.latents),
             ("model.multiple_of", m.multiple_of),
         ] {
             let fits = (1..=MAX_EXTENT).contains(&value);
             c.require(fits, key, value, format!("1 to {MAX_EXTENT}"));
         }
+        c.require(
+            m.latents <= MAX_EXTENT,
+            "model.latents",
+            m.latents,
+            format!("0 (a plain autoregressive model) to {MAX_EXTENT}"),
+        );
         c.require(
             (1..=MAX_LAYERS).contains(&m.layers),
             "model.layers",
@@ -95,6 +103,12 @@ impl Config {
                 m.layers
             ),
         );
+        c.require(
+            m.prior == PriorKind::Standard || m.latents > 0,
+            "model.prior",
+            "learned",
+            "standard, where model.latents is 0",
+        );
         c.positive("model.norm_eps", m.norm_eps);
         c.positive("model.rope_theta", m.rope_theta);
     }
@@ -109,7 +123,12 @@ impl Config {
             "a finite number",
         );
         c.not_negative("posterior.logvar_std", p.logvar_std);
-        c.require((1..=MAX_EXTENT).contains(&f.steps), "fast.steps", f.steps, "at least 1");
+        match self.model.is_autoregressive() {
+            true => c.require(f.steps == 0, "fast.steps", f.steps, "0, as model.latents = 0"),
+            false => {
+                c.require((1..=MAX_EXTENT).contains(&f.steps), "fast.steps", f.steps, "at least 1");
+            }
+        }
         c.not_negative("fast.lr", f.lr);
         c.require((0.0..=1.0).contains(&f.floor), "fast.floor", f.floor, "0 to 1");
         c.beta("fast.beta1", f.beta1);
@@ -118,6 +137,21 @@ impl Config {
         c.not_negative("fast.weight_decay", f.weight_decay);
         c.not_negative("fast.ramp_from", f.ramp_from);
         c.not_negative("fast.ramp_to", f.ramp_to);
+        c.beta("fast.momentum", f.momentum);
+        c.positive("fast.langevin_step", f.langevin_step);
+        c.require(
+            (0.0..=MAX_KL_WEIGHT).contains(&p.kl_weight),
+            "posterior.kl_weight",
+            p.kl_weight,
+            format!("0 to {MAX_KL_WEIGHT}"),
+        );
+        c.not_negative("posterior.free_bits", p.free_bits);
+        c.require(
+            p.free_bits == 0.0 || !f.method.is_point(),
+            "posterior.free_bits",
+            p.free_bits,
+            "0 with fast.method = langevin, which has no KL",
+        );
     }
 
     fn check_slow(&self, c: &mut Checks<'_>) {

@@ -74,6 +74,15 @@ pub enum DataError {
         /// Tokens per window.
         seq_len: usize,
     },
+    /// The thread that reads ahead cannot be started.
+    #[error("cannot start a thread to read the corpus: {source}; see the limit of processes")]
+    NoThread {
+        /// Reason.
+        source: std::io::Error,
+    },
+    /// The thread that reads ahead has ended before its time.
+    #[error("the thread that reads the corpus has ended; what it said is above")]
+    LostThread,
     /// Windows of no token were asked for.
     #[error("windows of 0 tokens; expected a sequence length of at least 1")]
     NoLength,

@@ -154,20 +154,30 @@ impl Loader {
         tokens: &mut Vec<i32>,
         targets: &mut Vec<i32>,
     ) -> Result<(), DataError> {
-        let end = self.position + batch as u64;
-        let mut order = Permutation::new(self.windows(), self.seed, self.epoch());
-        let mut epoch = self.epoch();
-        tokens.clear();
-        targets.clear();
-        for place in self.position..end {
+        let windows = self.next_windows(batch);
+        self.read_windows(&windows, tokens, targets)?;
+        self.position += batch as u64;
+        Ok(())
+    }
+
+    /// Numbers of the windows that the next `batch` will be, without moving on.
+    pub fn next_windows(&self, batch: usize) -> Vec<u64> {
+        self.windows_at(self.position, batch)
+    }
+
+    /// Numbers of the `batch` windows that follow `position` consumed ones.
+    pub fn windows_at(&self, position: u64, batch: usize) -> Vec<u64> {
+        let mut epoch = position / self.windows();
+        let mut order = Permutation::new(self.windows(), self.seed, epoch);
+        let mut windows = Vec::with_capacity(batch);
+        for place in position..position + batch as u64 {
             if place / self.windows() != epoch {
                 epoch = place / self.windows();
                 order = Permutation::new(self.windows(), self.seed, epoch);
             }
-            self.append(order.at(place % self.windows()), tokens, targets)?;
+            windows.push(order.at(place % self.windows()));
         }
-        self.position = end;
-        Ok(())
+        windows
     }
 
     /// Numbers of `wanted` windows spread evenly over the split, the same in every run; all of

@@ -7,12 +7,14 @@
 mod error;
 mod loader;
 mod permutation;
+mod prefetch;
 mod windows;
 
 pub use error::DataError;
 pub use loader::Loader;
 pub use ltm_tools::shard::Split;
 pub use permutation::Permutation;
+pub use prefetch::{Batch, Prefetch};
 pub use windows::{Windows, evenly_spaced};
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use ltm_engine::HostBlock;
 use ltm_tools::tokenizer::{TokenizerInfo, TokenizerKind};
 use proptest::prelude::*;
 
@@ -166,4 +168,60 @@ fn validation_windows_are_fixed() {
     let loader = Loader::open(dir.path(), Split::Val, 4, 7, 256).unwrap();
     assert_eq!(loader.fixed_windows(4), [0, 25, 50, 75]);
     assert_eq!(loader.fixed_windows(1000).len(), 100);
+}
+
+/// Tokens of a batch as they are read ahead.
+fn ahead(loader: Loader, from: u64, batch: usize) -> Prefetch {
+    let fill = |block: &mut HostBlock, tokens: &[i32], targets: &[i32]| {
+        let numbers: &mut [i32] = bytemuck::cast_slice_mut(block);
+        numbers[..tokens.len()].copy_from_slice(tokens);
+        numbers[tokens.len()..].copy_from_slice(targets);
+    };
+    let prefetch = Prefetch::new(Arc::new(loader), from, batch, fill).unwrap();
+    (0..2).for_each(|_| prefetch.give(HostBlock::plain(2 * 4 * batch * 5)));
+    prefetch
+}
+
+#[test]
+fn what_is_read_ahead_is_what_would_be_read() {
+    let dir = corpus("train", &[numbered(0, 64), numbered(1, 36)]);
+    let open = || open(dir.path(), 5).unwrap();
+    let mut loader = open();
+    // Four windows at a time, over the ends of epochs, from the third batch on.
+    loader.seek(8);
+    let mut prefetch = ahead(open(), 8, 4);
+    for _ in 0..12 {
+        let windows = loader.next_windows(4);
+        let (mut tokens, mut targets) = (Vec::new(), Vec::new());
+        loader.next_batch(4, &mut tokens, &mut targets).unwrap();
+        let batch = prefetch.next().unwrap();
+        assert_eq!((batch.windows, batch.position), (windows, loader.position()));
+        let numbers: &[i32] = bytemuck::cast_slice(&batch.block);
+        assert_eq!(numbers, [tokens, targets].concat());
+        prefetch.give(batch.block);
+    }
+}
+
+/// A token that the model has no row for, in a batch that nobody may come to.
+#[test]
+fn a_damaged_batch_is_told_of_when_it_is_wanted() {
+    let mut tokens = numbered(0, 61);
+    tokens[58] = 300;
+    let dir = corpus("train", &[tokens]);
+    let open = || open(dir.path(), 5).unwrap();
+    let mut loader = open();
+    let (mut x, mut y) = (Vec::new(), Vec::new());
+    let good = (0..).take_while(|_| loader.next_batch(1, &mut x, &mut y).is_ok()).count();
+    assert!((1..12).contains(&good), "{good}");
+    let mut prefetch = ahead(open(), 0, 1);
+    for _ in 0..good {
+        let batch = prefetch.next().unwrap();
+        prefetch.give(batch.block);
+    }
+    // It has been read by now, or is about to be; looking ahead does not show it.
+    assert!(prefetch.ready().is_none());
+    for expected in ["300", "has ended"] {
+        let error = prefetch.next().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }

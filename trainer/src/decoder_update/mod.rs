@@ -73,6 +73,11 @@ impl DecoderUpdate {
         Ok(device.global_norm(&args)?)
     }
 
+    /// `[2]` f64: the norm of the gradient before clipping, and the factor, as last computed.
+    pub fn clip_buffer(&self) -> &Buffer {
+        &self.clip
+    }
+
     /// The norm and the factor as last computed. Waits for the device.
     ///
     /// # Errors

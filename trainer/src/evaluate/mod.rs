@@ -6,28 +6,44 @@
 //! KL. With [`Options::context`] z sees only the front of each sequence, and what it makes of
 //! the rest is reported as the continuation, which is a prediction like any language model's.
 
+//!
+//! [`measure`] gives the figures of a table: those of the posterior with the importance-weighted
+//! bound, and the causal ones, each with the [`View`] that says what z had seen.
+
 mod apparatus;
+mod causal;
+mod density;
 mod error;
+mod figures;
+mod measure;
+mod mixture;
+mod posterior;
+mod reconstruction;
 mod score;
+mod scorer;
 mod source;
 #[cfg(test)]
 mod tests;
+mod text_set;
+mod view;
 
 pub use apparatus::{Apparatus, Evaluator};
 pub use error::EvaluateError;
+pub use figures::{Averages, SequenceFigures, Weighted};
+pub use measure::{Measured, Measurement, Subject, measure};
+pub use mixture::log_mean_exp;
 pub use score::{Continuation, Curve, Evaluation, Figures, SequenceScore, Summary};
-pub use source::Sequences;
+pub use source::{Portion, Sequences};
+pub use text_set::{Cut, TextOptions, TextSet, token_bytes};
+pub use view::View;
 
 use std::sync::atomic::AtomicBool;
 
-use ltm_autograd::Segment;
-use ltm_engine::DeviceExt;
-
-use crate::config::{Config, FastConfig};
+use crate::config::Config;
 use crate::model::BatchShape;
-use crate::posterior::{Draw, FastTrace, WeightGradients};
-use crate::posterior::{draw_start, infer, inference_settings};
-use crate::{Result, Trainer, sites};
+use crate::posterior::inference_settings;
+use crate::{Result, Trainer};
+use scorer::Scorer;
 
 /// How to evaluate.
 #[derive(Clone, Copy)]
@@ -84,13 +100,15 @@ pub fn evaluate(
         return Err(EvaluateError::Context { context, seq }.into());
     }
     let fast = inference_settings(config, options.fast_steps);
+    let seen = options.context.unwrap_or(seq);
     let mut sequences = Vec::with_capacity(windows.len());
     let mut curve = Curve { nll: vec![0.0; fast.steps], kl: vec![0.0; fast.steps] };
-    let mut run = Run { on, config, fast, options, tokens: Vec::new(), targets: Vec::new() };
+    let mut scorer = Scorer::new(on, config, &fast, options.stop);
     for windows in windows.chunks(batch) {
-        run.read(source, windows)?;
-        let trace = run.infer(sequences.len() as u32)?;
-        run.score(windows, &mut sequences)?;
+        scorer.read(source, windows, seq)?;
+        scorer.fit(sequences.len() as u32, seen)?;
+        let trace = scorer.trace()?;
+        score(&mut scorer, windows, seen, &mut sequences)?;
         add(&mut curve.nll, &trace.nll, windows.len());
         add(&mut curve.kl, &trace.kl, windows.len());
         (options.progress)(sequences.len());
@@ -99,13 +117,7 @@ pub fn evaluate(
     for total in curve.nll.iter_mut().chain(&mut curve.kl) {
         *total /= summary.tokens as f64;
     }
-    Ok(Evaluation {
-        fast_steps: run.fast.steps,
-        context: options.context,
-        summary,
-        curve,
-        sequences,
-    })
+    Ok(Evaluation { fast_steps: fast.steps, context: options.context, summary, curve, sequences })
 }
 
 /// Adds the first `count` sequences of each fast step.
@@ -115,100 +127,31 @@ fn add(totals: &mut [f64], steps: &[Vec<f64>], count: usize) {
     }
 }
 
-struct Run<'m, 'a> {
-    on: Apparatus<'m>,
-    config: &'a Config,
-    fast: FastConfig,
-    options: &'a Options<'a>,
-    /// `[batch, T]`.
-    tokens: Vec<i32>,
-    /// `[batch, T]`.
-    targets: Vec<i32>,
-}
-
-impl Run<'_, '_> {
-    /// Reads up to a micro-batch; the rest of it repeats the last sequence, as programs have a
-    /// fixed shape.
-    fn read(&mut self, source: &dyn Sequences, windows: &[u64]) -> Result<()> {
-        let BatchShape { batch, seq } = self.on.workspace.shape;
-        source.read(windows, &mut self.tokens, &mut self.targets)?;
-        let expected = windows.len() * seq;
-        for values in [&mut self.tokens, &mut self.targets] {
-            if values.len() != expected {
-                return Err(EvaluateError::Length {
-                    found: values.len(),
-                    windows: windows.len(),
-                    expected,
-                    seq,
-                }
-                .into());
-            }
-            for _ in windows.len()..batch {
-                values.extend_from_within(expected - seq..expected);
-            }
-        }
-        Ok(())
-    }
-
-    /// Tokens of a sequence that z may see.
-    fn seen(&self) -> usize {
-        self.options.context.unwrap_or(self.on.workspace.shape.seq)
-    }
-
-    /// Infers the posteriors of what was read, the first of them sequence `first`.
-    fn infer(&mut self, first: u32) -> Result<FastTrace> {
-        let (seq, seen) = (self.on.workspace.shape.seq, self.seen());
-        let mut visible = self.targets.clone();
-        for sequence in visible.chunks_exact_mut(seq) {
-            sequence[seen..].fill(-1);
-        }
-        let Apparatus { device, passes, workspace } = &mut self.on;
-        workspace.load(&mut **device, &self.tokens, &visible)?;
-        let draw = Draw {
-            seed: self.config.train.seed,
-            iteration: 0,
-            first_sample: first,
-            site_offset: sites::VALIDATION_OFFSET,
+/// Scores every target at the inferred z.
+fn score(
+    scorer: &mut Scorer<'_, '_>,
+    windows: &[u64],
+    seen: usize,
+    scores: &mut Vec<SequenceScore>,
+) -> Result<()> {
+    let nll = scorer.token_nll()?;
+    let nll = nll.chunks_exact(scorer.shape().seq);
+    for (index, ((&window, nll), kl)) in windows.iter().zip(nll).zip(scorer.kl()?).enumerate() {
+        let targets = scorer.targets(index);
+        let sum = |nll: &[f32]| nll.iter().map(|&x| f64::from(x)).sum::<f64>();
+        let count = |targets: &[i32]| targets.iter().filter(|&&t| t >= 0).count();
+        let score = SequenceScore {
+            window,
+            tokens: count(&targets[..seen]),
+            nll: sum(&nll[..seen]),
+            kl,
+            unseen_tokens: count(&targets[seen..]),
+            unseen_nll: sum(&nll[seen..]),
         };
-        draw_start(&mut **device, workspace, &self.config.posterior, draw)?;
-        infer(
-            &mut **device,
-            passes,
-            workspace,
-            &self.fast,
-            self.fast.lr,
-            WeightGradients::None,
-            self.options.stop,
-        )?;
-        Ok(workspace.read_trace(&mut **device, self.fast.steps)?)
+        check(&score)?;
+        scores.push(score);
     }
-
-    /// Scores every target at the inferred z.
-    fn score(&mut self, windows: &[u64], scores: &mut Vec<SequenceScore>) -> Result<()> {
-        let (seq, seen) = (self.on.workspace.shape.seq, self.seen());
-        let Apparatus { device, passes, workspace } = &mut self.on;
-        workspace.load(&mut **device, &self.tokens, &self.targets)?;
-        passes.score.run(Segment::All, &mut **device)?;
-        let kl = workspace.sequence_kl(&mut **device)?;
-        let nll: Vec<f32> = device.read(&workspace.token_nll)?;
-        let targets = self.targets.chunks_exact(seq);
-        let sequences = nll.chunks_exact(seq).zip(targets).zip(kl);
-        for (&window, ((nll, targets), kl)) in windows.iter().zip(sequences) {
-            let sum = |nll: &[f32]| nll.iter().map(|&x| f64::from(x)).sum::<f64>();
-            let count = |targets: &[i32]| targets.iter().filter(|&&t| t >= 0).count();
-            let score = SequenceScore {
-                window,
-                tokens: count(&targets[..seen]),
-                nll: sum(&nll[..seen]),
-                kl,
-                unseen_tokens: count(&targets[seen..]),
-                unseen_nll: sum(&nll[seen..]),
-            };
-            check(&score)?;
-            scores.push(score);
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn check(score: &SequenceScore) -> Result<()> {

@@ -97,10 +97,8 @@ pub(super) struct Layer {
     attention_norm: Buffer,
     qkv: Buffer,
     attention_out: Buffer,
-    cross_norm: Buffer,
-    cross_q: Buffer,
-    cross_kv: Buffer,
-    cross_out: Buffer,
+    /// Absent from a model without latents.
+    cross: Option<Cross>,
     ffn_norm: Buffer,
     gate_up: Buffer,
     down: Buffer,
@@ -108,6 +106,14 @@ pub(super) struct Layer {
     keys: Buffer,
     /// `[window, D]`.
     values: Buffer,
+}
+
+/// Weights of a layer's latent attention, and what it attends to.
+struct Cross {
+    norm: Buffer,
+    q: Buffer,
+    kv: Buffer,
+    out: Buffer,
     /// `[M, 2, D]`: keys and values of the latents.
     latents: Buffer,
 }
@@ -123,30 +129,37 @@ impl Layer {
     ) -> Result<Self> {
         let ranges = layout.layer(layer);
         let mut numbers = |len: usize| device.alloc(weights.dtype(), len);
+        let cross = match ranges.cross {
+            None => None,
+            Some(cross) => Some(Cross {
+                norm: weights.slice(cross.norm)?,
+                q: weights.slice(cross.q)?,
+                kv: weights.slice(cross.kv)?,
+                out: weights.slice(cross.out)?,
+                latents: numbers(2 * model.latents_per_layer() * model.dim)?,
+            }),
+        };
         Ok(Self {
             attention_norm: weights.slice(ranges.attention_norm)?,
             qkv: weights.slice(ranges.qkv)?,
             attention_out: weights.slice(ranges.attention_out)?,
-            cross_norm: weights.slice(ranges.cross_norm)?,
-            cross_q: weights.slice(ranges.cross_q)?,
-            cross_kv: weights.slice(ranges.cross_kv)?,
-            cross_out: weights.slice(ranges.cross_out)?,
+            cross,
             ffn_norm: weights.slice(ranges.ffn_norm)?,
             gate_up: weights.slice(ranges.gate_up)?,
             down: weights.slice(ranges.down)?,
             keys: numbers(model.window * model.dim)?,
             values: numbers(model.window * model.dim)?,
-            latents: numbers(2 * model.latents_per_layer() * model.dim)?,
         })
     }
 
     /// Computes the keys and values of the latents `z` `[M, D]` of this layer, once per text.
     pub(super) fn condition(&self, device: &mut dyn Device, z: &Buffer, dim: usize) -> Result<()> {
+        let Some(cross) = &self.cross else { return Ok(()) };
         device.linear_forward(&LinearForward {
             x: z,
-            weight: &self.cross_kv,
+            weight: &cross.kv,
             residual: None,
-            out: &self.latents,
+            out: &cross.latents,
             rows: z.len() / dim,
             inner: dim,
             outer: 2 * dim,
@@ -175,15 +188,17 @@ impl Layer {
         })?;
         scratch.add_to_stream(device, &self.attention_out, |s| &s.attended)?;
 
-        scratch.norm(device, &self.cross_norm, eps)?;
-        linear(device, &scratch.normed, &self.cross_q, None, &scratch.queries)?;
-        device.latent_attention_forward(&LatentAttentionForward {
-            q: &scratch.queries,
-            kv: &self.latents,
-            out: &scratch.attended,
-            shape: LatentAttentionShape { first_position: position, ..latent },
-        })?;
-        scratch.add_to_stream(device, &self.cross_out, |s| &s.attended)?;
+        if let Some(cross) = &self.cross {
+            scratch.norm(device, &cross.norm, eps)?;
+            linear(device, &scratch.normed, &cross.q, None, &scratch.queries)?;
+            device.latent_attention_forward(&LatentAttentionForward {
+                q: &scratch.queries,
+                kv: &cross.latents,
+                out: &scratch.attended,
+                shape: LatentAttentionShape { first_position: position, ..latent },
+            })?;
+            scratch.add_to_stream(device, &cross.out, |s| &s.attended)?;
+        }
 
         scratch.norm(device, &self.ffn_norm, eps)?;
         linear(device, &scratch.normed, &self.gate_up, None, &scratch.gate_up)?;

@@ -1,6 +1,6 @@
 //! Text from a model: first a thought, then its words.
 //!
-//! z comes from the prior N(0, I), or from the posterior of a prompt, inferred by the fast loop
+//! z comes from the prior, or from the posterior of a prompt, inferred by the fast loop
 //! as in evaluation. Then tokens are decoded one by one, each seeing the `window` tokens before
 //! it and all of z.
 //!
@@ -36,10 +36,10 @@ use crate::workspace::Workspace;
 use crate::{Result, sites};
 use decoder::Decoder;
 
-/// Where z comes from.
+/// Where z comes from. A model without latents has none, and writes the same text either way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Latents {
-    /// N(0, I).
+    /// The model's prior: N(0, I), or the one that it has learned.
     Prior,
     /// The posterior of the prompt, inferred with these settings; their peak learning rate is
     /// `lr`. See [`crate::posterior::inference_settings`].
@@ -91,7 +91,7 @@ pub struct Generated {
     pub tokens: Vec<i32>,
     /// Why there are no more.
     pub end: End,
-    /// How z was inferred; `None` if it was drawn from the prior.
+    /// How z was inferred; `None` if it was drawn from the prior, or there is none.
     pub thought: Option<Thought>,
 }
 
@@ -114,11 +114,13 @@ impl Generator {
     /// If the configuration is contradictory or the device has no memory left.
     pub fn new(device: &mut dyn Device, config: &Config, parameters: &Parameters) -> Result<Self> {
         let shape = BatchShape { batch: 1, seq: 1 };
+        let workspace = Workspace::new(device, &config.model, shape, (config.storage(), false), 0)?;
+        workspace.know_prior(parameters)?;
         Ok(Self {
             config: config.clone(),
             weights: parameters.frozen(),
             decoder: Decoder::new(device, &config.model, parameters)?,
-            workspace: Workspace::new(device, &config.model, shape, (config.storage(), false), 0)?,
+            workspace,
             token: device.alloc(DType::I32, 1)?,
         })
     }
@@ -137,11 +139,13 @@ impl Generator {
         let vocab = request.sampling.check(self.config.model.vocab_size)?;
         self.check_prompt(request)?;
         let thought = match &request.latents {
-            Latents::Prior => {
+            Latents::Posterior(fast) if !self.config.model.is_autoregressive() => {
+                Some(self.infer(device, request, fast)?)
+            }
+            _ => {
                 self.imagine(device, request)?;
                 None
             }
-            Latents::Posterior(fast) => Some(self.infer(device, request, fast)?),
         };
         for &token in request.prompt {
             self.decoder.push(device, token)?;
@@ -177,6 +181,8 @@ impl Generator {
             return Err(GenerateError::UnknownToken { place, token, vocab });
         }
         match request.latents {
+            _ if model.is_autoregressive() && tokens > 0 => Ok(()),
+            _ if model.is_autoregressive() => Err(GenerateError::NoStart),
             Latents::Prior if tokens == 0 => Err(GenerateError::NoStart),
             Latents::Posterior(_) if tokens < 2 => Err(GenerateError::PromptTooShort { tokens }),
             Latents::Posterior(_) if tokens > model.max_seq_len => {

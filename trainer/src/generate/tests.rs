@@ -70,9 +70,12 @@ fn nll(logits: &[f32], target: i32) -> f64 {
 
 #[test]
 fn one_token_at_a_time_equals_the_whole_sequence() {
-    for latent_rope in [true, false] {
+    for (latent_rope, latents) in [(true, true), (false, true), (true, false)] {
         let (mut device, mut config) = (Cpu::new(1).unwrap(), config());
         config.model.latent_rope = latent_rope;
+        if !latents {
+            (config.model.latents, config.fast.steps) = (0, 0);
+        }
         let parameters = parameters(&mut device, &config);
         let shape = BatchShape { batch: 1, seq: LENGTH };
         let plan = PassPlan::record(&config, shape, Purpose::Inference).unwrap();

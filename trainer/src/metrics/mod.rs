@@ -10,7 +10,7 @@ mod record;
 
 pub use error::MetricsError;
 pub use lines::{JsonLines, read};
-pub use record::{Metrics, Record, Sample, Timing, Validation};
+pub use record::{Metrics, PointFigures, PointValidation, Record, Sample, Timing, Validation};
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ fn metrics(iteration: u64) -> Metrics {
         clip_factor: 1.0 / 1234.5,
         fast_nll: vec![5.5, 5.25],
         fast_kl: vec![0.25, 0.5],
+        objective: None,
+        point: None,
         validation: None,
     }
 }
@@ -57,6 +59,7 @@ fn records_read_back_exactly_with_and_without_validation() {
         val_bound: 13.0 / 3.0,
         val_fast_nll: vec![4.5],
         val_fast_kl: vec![0.1],
+        point: None,
     });
     let mut log = JsonLines::open(&path, 0).unwrap();
     log.append(&metrics(2)).unwrap();

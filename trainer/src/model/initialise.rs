@@ -1,5 +1,6 @@
 //! Initial weights: N(0, 0.02^2); both output projections and one matrix of the feed-forward
-//! block are smaller by `sqrt(2 L)`; gains are 1 (released code).
+//! block are smaller by `sqrt(2 L)`; gains are 1 (released code). A learned prior
+//! starts as N(0, I).
 
 use std::convert::Infallible;
 
@@ -8,6 +9,7 @@ use rand::rand_core::TryRng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::ParameterLayout;
+use super::layout::is_prior;
 use crate::config::{ModelConfig, ScaledInit};
 use crate::sites;
 
@@ -63,6 +65,10 @@ pub(super) fn initial_weights(
     };
     let mut values = vec![1.0f32; layout.len()];
     for (index, entry) in layout.entries().iter().enumerate() {
+        if is_prior(&entry.name) {
+            values[entry.range.clone()].fill(0.0);
+            continue;
+        }
         if entry.shape.len() < 2 {
             continue;
         }

@@ -1,5 +1,6 @@
 //! What does not depend on z: the embedding, the self-attention of layer 0, and the queries
-//! of its latent attention. Computed once per batch, whatever the number of fast steps.
+//! of its latent attention if there are latents. Computed once per batch, whatever the number of
+//! fast steps.
 
 use ltm_autograd::ops::LinearArgs;
 use ltm_autograd::{Program, Result, Tape};
@@ -50,16 +51,21 @@ pub fn record_prefix(
     let h = t.linear(LinearArgs { x: a, weight, residual: Some(h), inner: d, outer: d })?;
     tap(&mut t, "layer0.self", h);
 
-    let gain = b.weight(&mut t, ranges.cross_norm);
-    let n = t.rms_norm(h, gain, eps)?;
-    let weight = b.weight(&mut t, ranges.cross_q);
-    let q = t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer: d })?;
-
-    b.export(&mut t, h, Slot::PrefixStream);
-    b.export(&mut t, q, Slot::PrefixQueries);
+    let mut outputs = vec![(h, Slot::PrefixStream, Slot::PrefixStreamGradient)];
+    if let Some(cross) = ranges.cross {
+        let gain = b.weight(&mut t, cross.norm);
+        let n = t.rms_norm(h, gain, eps)?;
+        let weight = b.weight(&mut t, cross.q);
+        let q = t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer: d })?;
+        outputs.push((q, Slot::PrefixQueries, Slot::PrefixQueriesGradient));
+    }
+    for &(output, slot, _) in &outputs {
+        b.export(&mut t, output, slot);
+    }
     if trainable {
-        b.seed(&mut t, h, Slot::PrefixStreamGradient);
-        b.seed(&mut t, q, Slot::PrefixQueriesGradient);
+        for (output, _, gradient) in outputs {
+            b.seed(&mut t, output, gradient);
+        }
     }
     Ok(Prefix { program: t.finish()?, bindings: b })
 }

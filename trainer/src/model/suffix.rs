@@ -1,9 +1,11 @@
-//! What depends on z: everything from the latent attention of layer 0 to the loss.
+//! What depends on z: everything from the latent attention of layer 0 to the loss. Without
+//! latents, everything that the prefix leaves.
 
 use ltm_autograd::ops::{FeedForwardArgs, LatentAttentionArgs, LinearArgs, LinearCrossEntropyArgs};
 use ltm_autograd::{GradientMode, Program, Result, Tape, Var};
 use ltm_engine::DType;
 
+use super::layout::CrossRanges;
 use super::{BatchShape, Bindings, ParameterLayout, Slot, Tap, latent_shape, window_shape};
 use crate::config::ModelConfig;
 
@@ -12,7 +14,7 @@ use crate::config::ModelConfig;
 pub struct SuffixArgs {
     /// Sequences and tokens.
     pub shape: BatchShape,
-    /// Gradient with respect to z, into [`Slot::LatentsGradient`].
+    /// Gradient with respect to z, into [`Slot::LatentsGradient`]; none where there are no latents.
     pub latents: bool,
     /// Gradients with respect to the weights and the prefix, added.
     pub weights: bool,
@@ -50,9 +52,11 @@ pub fn record_suffix(
             h = self_attention(&mut t, &mut b, model, layout, shape, layer, h)?;
             tap(&mut t, &format!("layer{layer}.self"), h);
         }
-        let z = latents_of_layer(&mut t, &mut b, model, shape, layer, latents);
-        h = cross_attention(&mut t, &mut b, model, layout, shape, layer, (h, z))?;
-        tap(&mut t, &format!("layer{layer}.cross"), h);
+        if let Some(cross) = layout.layer(layer).cross {
+            let z = latents_of_layer(&mut t, &mut b, model, shape, layer, latents);
+            h = cross_attention(&mut t, &mut b, model, cross, shape, layer, (h, z))?;
+            tap(&mut t, &format!("layer{layer}.cross"), h);
+        }
         h = feed_forward(&mut t, &mut b, model, layout, layer, h)?;
         tap(&mut t, &format!("layer{layer}.out"), h);
     }
@@ -126,26 +130,26 @@ fn cross_attention(
     t: &mut Tape,
     b: &mut Bindings,
     model: &ModelConfig,
-    layout: &ParameterLayout,
+    ranges: CrossRanges,
     shape: BatchShape,
     layer: usize,
     (h, z): (Var, Var),
 ) -> Result<Var> {
-    let (d, ranges) = (model.dim, layout.layer(layer));
+    let d = model.dim;
     let q = if layer == 0 {
         let slots = (Slot::PrefixQueries, Slot::PrefixQueriesGradient);
         prefix_output(t, b, slots, shape.rows() * d)
     } else {
-        let gain = b.weight(t, ranges.cross_norm);
+        let gain = b.weight(t, ranges.norm);
         let n = t.rms_norm(h, gain, model.norm_eps as f32)?;
-        let weight = b.weight(t, ranges.cross_q);
+        let weight = b.weight(t, ranges.q);
         t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer: d })?
     };
-    let weight = b.weight(t, ranges.cross_kv);
+    let weight = b.weight(t, ranges.kv);
     let kv = t.linear(LinearArgs { x: z, weight, residual: None, inner: d, outer: 2 * d })?;
     let args = LatentAttentionArgs { q, kv, shape: latent_shape(model, shape) };
     let a = t.latent_attention(args)?;
-    let weight = b.weight(t, ranges.cross_out);
+    let weight = b.weight(t, ranges.out);
     t.linear(LinearArgs { x: a, weight, residual: Some(h), inner: d, outer: d })
 }
 

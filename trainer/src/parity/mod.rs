@@ -5,12 +5,12 @@
 //! distance is allowed; where it is zero, nothing is.
 
 mod error;
-mod fixture;
-mod model;
+pub(crate) mod fixture;
+pub(crate) mod model;
 mod operations;
 mod report;
 mod schedules;
-mod settings;
+pub(crate) mod settings;
 
 pub use error::ParityError;
 pub use report::{Check, ParityReport};
@@ -35,13 +35,20 @@ type Result<T> = std::result::Result<T, ParityError>;
 /// If the fixture cannot be read or asks for something that no backend could compute. A
 /// quantity that is off is no error but a failed [`Check`].
 pub fn run(path: &Path, kind: DeviceKind, threads: usize, dtype: Dtype) -> Result<ParityReport> {
+    run_on(path, &|| ltm_engine::open(kind, threads), dtype)
+}
+
+/// As [`run`], on devices that `open` opens.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_on(path: &Path, open: Open<'_>, dtype: Dtype) -> Result<ParityReport> {
     let fixture = Fixture::open(path)?;
-    let open = || ltm_engine::open(kind, threads);
     let mut device = open()?;
     let name = device.name();
     let mut checker = Checker::new(&fixture);
     match fixture.json.get("model") {
-        Some(_) => model::check(&mut checker, &open, dtype)?,
+        Some(_) => model::check(&mut checker, open, dtype)?,
         None => {
             operations::check(&mut checker, device.as_mut())?;
             schedules::check(&mut checker)?;
@@ -51,4 +58,4 @@ pub fn run(path: &Path, kind: DeviceKind, threads: usize, dtype: Dtype) -> Resul
 }
 
 /// Opens the device anew for each part of a model fixture.
-type Open<'a> = &'a dyn Fn() -> ltm_engine::Result<Box<dyn Device>>;
+pub type Open<'a> = &'a dyn Fn() -> ltm_engine::Result<Box<dyn Device>>;

@@ -17,7 +17,7 @@ use crate::trainer::NEVER;
 use crate::workspace::Workspace;
 
 /// Weights of the fixture in the flat layout.
-fn weights(fixture: &Fixture, layout: &ParameterLayout) -> Result<Vec<f32>> {
+pub(crate) fn weights(fixture: &Fixture, layout: &ParameterLayout) -> Result<Vec<f32>> {
     let mut all = Vec::with_capacity(layout.len());
     for entry in layout.entries() {
         let key = format!("in.weight.{}", entry.name);

@@ -5,7 +5,7 @@ use super::fixture::Fixture;
 use crate::config::{Config, FirstLr, Ramp, Reading};
 
 /// The settings of a fixture, as this program has them.
-pub(super) fn config(fixture: &Fixture) -> Result<Config> {
+pub(crate) fn config(fixture: &Fixture) -> Result<Config> {
     let mut config = Config::default();
     let text = |path: &[&str]| {
         let value = fixture.value(path)?;

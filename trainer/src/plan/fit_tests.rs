@@ -72,13 +72,17 @@ fn iterate(trainer: &mut Trainer, iteration: u64) -> f64 {
 
 #[test]
 fn a_run_takes_what_was_planned_before_its_first_iteration() {
-    for (reading, dtype, micro) in [
-        (Reading::Released, Dtype::Bf16, 4),
-        (Reading::Released, Dtype::F32, 2),
-        (Reading::Paper, Dtype::F32, 4),
+    for (reading, dtype, micro, latents) in [
+        (Reading::Released, Dtype::Bf16, 4, 4),
+        (Reading::Released, Dtype::F32, 2, 4),
+        (Reading::Paper, Dtype::F32, 4, 4),
+        (Reading::Paper, Dtype::Bf16, 2, 0),
     ] {
         let mut config = little();
         config.reading = reading;
+        if latents == 0 {
+            (config.model.latents, config.fast.steps) = (0, 0);
+        }
         (config.train.dtype, config.train.micro_batch) = (dtype, micro);
         let plan = Memory::of(&config, micro, Processor::Gpu).unwrap();
         let mut trainer = Trainer::new(vm(1 << 30), config.clone()).unwrap();

@@ -38,7 +38,7 @@ pub(super) fn memory(config: &Config, batch: usize) -> Result<Memory> {
         weights_copy: blocks(&parameters.copy),
         gradients: blocks(training.map(|t| &t.gradients)),
         moments: blocks(moments.into_iter().flatten()),
-        workspace: blocks(workspace.buffers()),
+        workspace: blocks(workspace.buffers()) + blocks(trainer.batches()),
         prefix_arena: blocks([prefix]),
         suffix_arena: blocks([suffix]),
         scratch: used.map(|&bytes| block(bytes)).sum(),

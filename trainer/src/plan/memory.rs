@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::PlanError;
 use crate::Result;
+use crate::Trainer;
 use crate::config::{Config, Dtype};
 use crate::decoder_update::DecoderUpdate;
 use crate::model::{BatchShape, latent_shape};
@@ -24,7 +25,7 @@ pub struct Memory {
     pub gradients: usize,
     /// Both moments of the optimiser, f32.
     pub moments: usize,
-    /// Posterior, latents, losses and prefix of a micro-batch.
+    /// Posterior, latents, losses and prefix of a micro-batch, and the tokens of two batches.
     pub workspace: usize,
     /// What the prefix keeps for its backward pass, in the type of `train.dtype`.
     pub prefix_arena: usize,
@@ -62,7 +63,8 @@ fn check_sizes(config: &Config, shape: BatchShape) -> std::result::Result<(), Pl
     let (layers, latents) = (model.layers as f64, model.latents as f64);
     let rows = shape.batch as f64 * shape.seq as f64;
     // Four numbers of 4 bytes for each parameter.
-    let weights = 16.0 * (v * d + layers * (8.0 * d * d + 3.0 * d * f));
+    let attention = if model.is_autoregressive() { 4.0 } else { 8.0 };
+    let weights = 16.0 * (v * d + layers * (attention * d * d + 3.0 * d * f));
     // Generous: no layer keeps more than this, forward and backward together.
     let activations = 4.0 * layers * rows * (64.0 * d + 16.0 * f + v.min(8192.0));
     let posterior = 64.0 * shape.batch as f64 * latents * d;
@@ -106,7 +108,7 @@ impl Memory {
                 shape,
                 (config.storage(), true),
                 config.fast.steps,
-            ),
+            ) + Trainer::batch_bytes(config),
             prefix_arena: passes.prefix_arena_bytes(),
             suffix_arena: passes.suffix_arena_bytes(),
             words: DecoderUpdate::BYTES + size_of::<f64>() * traces_len(config, shape),
@@ -133,6 +135,9 @@ fn cpu_scratch(config: &Config, shape: BatchShape) -> usize {
         let gradients = LossGradients { hidden: true, weight };
         loss_scratch_bytes(shape.rows(), model.dim, model.vocab_size, gradients)
     };
-    let attention = latent_attention_scratch_bytes(&latent_shape(model, shape));
+    let attention = match model.is_autoregressive() {
+        true => 0,
+        false => latent_attention_scratch_bytes(&latent_shape(model, shape)),
+    };
     loss(false).max(attention) + loss(true)
 }

@@ -6,6 +6,7 @@ mod fit;
 #[cfg(test)]
 mod fit_tests;
 mod gpu;
+mod inference;
 mod machine;
 mod memory;
 mod table;
@@ -15,8 +16,10 @@ mod work;
 
 pub use error::PlanError;
 pub use fit::{Fit, Room};
+pub use inference::Inference;
 pub use machine::Machine;
 pub use memory::Memory;
+pub(crate) use work::window_pairs;
 pub use work::{Parts, Pass};
 
 use serde::Serialize;
@@ -57,7 +60,7 @@ pub struct Batch {
 pub struct Work {
     /// The part that does not depend on z: once per iteration.
     pub prefix: Pass,
-    /// A fast step with the gradient of z alone.
+    /// A fast step with the gradient of z alone; nothing where there are no latents.
     pub fast: Pass,
     /// A fast step with the weights' gradients too.
     pub fast_with_weights: Pass,
@@ -159,11 +162,19 @@ impl Plan {
 }
 
 impl Work {
+    /// The work of an iteration of `config`, whatever its micro-batches and its device.
+    pub fn of_iteration(config: &Config) -> Self {
+        Self::of(config, BatchShape { batch: config.train.batch, seq: config.seq_len() })
+    }
+
     fn of(config: &Config, shape: BatchShape) -> Self {
         let suffix =
             |latents, weights| work::suffix(&config.model, shape, Gradients { latents, weights });
         let prefix = work::prefix(&config.model, shape);
-        let (fast, fast_with_weights) = (suffix(true, false), suffix(true, true));
+        let (fast, fast_with_weights) = match config.model.is_autoregressive() {
+            true => (Pass::default(), Pass::default()),
+            false => (suffix(true, false), suffix(true, true)),
+        };
         let slow = suffix(false, true);
         let fast_steps = config.fast.steps;
         let steps_with_weights = config.trajectory_samples().min(fast_steps);
@@ -188,12 +199,13 @@ impl Work {
 
 /// Parameters by what they are for, in the order of the computation.
 fn groups(config: &Config) -> Vec<Group> {
-    const KINDS: [(&str, &str); 5] = [
+    const KINDS: [(&str, &str); 6] = [
         ("embedding, tied", "tok_embeddings."),
         ("window attention", ".attention."),
         ("latent attention", ".cross_attention."),
         ("feed-forward", ".feed_forward."),
         ("normalisation", "norm."),
+        ("prior", "prior."),
     ];
     let mut groups = KINDS.map(|(name, _)| Group { name, parameters: 0 });
     for (name, shape) in config.parameter_shapes() {
@@ -203,5 +215,5 @@ fn groups(config: &Config) -> Vec<Group> {
             }
         }
     }
-    groups.into()
+    groups.into_iter().filter(|group| group.name != "prior" || group.parameters > 0).collect()
 }

@@ -86,14 +86,19 @@ impl Plan {
             lines.push(format!("  {name:<22} {forward:>11} {backward:>11} {both:>11} {times:>6}"));
         };
         pass("prefix, without z", &w.prefix, 1);
-        pass("fast step", &w.fast, w.fast_steps - w.steps_with_weights);
-        pass("fast step and weights", &w.fast_with_weights, w.steps_with_weights);
+        if w.fast_steps > 0 {
+            pass("fast step", &w.fast, w.fast_steps - w.steps_with_weights);
+            pass("fast step and weights", &w.fast_with_weights, w.steps_with_weights);
+        }
         pass("slow step", &w.slow, 1);
         lines.push(row("iteration", &flops(w.iteration)));
         lines.push(row("per token", &flops(w.per_token)));
         let equivalents = format!("{:.1}", w.forward_equivalents);
         lines.push(row("in forward passes", &equivalents));
-        lines.push(format!("  of a fast step: {}", shares(&w.fast)));
+        lines.push(match w.fast_steps {
+            0 => format!("  of the slow step: {}", shares(&w.slow)),
+            _ => format!("  of a fast step: {}", shares(&w.fast)),
+        });
     }
 
     fn floor_lines(&self, lines: &mut Vec<String>) {
@@ -103,10 +108,13 @@ impl Plan {
         lines.push(String::new());
         lines.push("floor: the time of that work at a machine's full rate".to_owned());
         for floor in &self.floors {
+            let fast_step = match self.work.fast_steps {
+                0 => String::new(),
+                _ => format!("fast step {:>9}, ", seconds(floor.fast_step)),
+            };
             lines.push(format!(
-                "  {:<32} fast step {:>9}, iteration {:>9}, {} tokens/s",
+                "  {:<32} {fast_step}iteration {:>9}, {} tokens/s",
                 floor.machine.name,
-                seconds(floor.fast_step),
                 seconds(floor.iteration),
                 grouped(floor.tokens_per_second as usize),
             ));

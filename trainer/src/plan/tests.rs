@@ -94,10 +94,31 @@ fn small_model() -> Config {
     config
 }
 
+/// Forward and twice that backward for every linear map of a plain decoder; 2 and 5 products for
+/// attention.
+#[test]
+fn work_without_latents_is_that_of_a_plain_decoder() {
+    let mut config = preset(Preset::Small);
+    (config.model.latents, config.fast.steps, config.train.batch) = (0, 0, 2);
+    config.model.window = 1024;
+    let work = Plan::new(&config, Room::boundless(Processor::Cpu), &[]).unwrap().work;
+    let (d, f, v, layers, rows) = (512.0, 1376.0, 50258.0, 3.0, 2.0 * 1024.0);
+    let linear = 2.0 * rows * (v * d + layers * (4.0 * d * d + 3.0 * d * f));
+    let attention = 2.0 * 2.0 * d * layers * (1024.0 * 1025.0 / 2.0);
+    let expected = 3.0 * linear + 7.0 * attention;
+    assert!((work.iteration / expected - 1.0).abs() < 1e-12, "{} {expected}", work.iteration);
+    assert_eq!((work.fast_steps, work.fast.total(), work.fast_with_weights.total()), (0, 0.0, 0.0));
+}
+
 #[test]
 fn planned_bytes_are_allocated() {
-    for (batch, reading) in [(3, Reading::Released), (1, Reading::Paper)] {
+    for (batch, reading, latents) in
+        [(3, Reading::Released, true), (1, Reading::Paper, true), (3, Reading::Paper, false)]
+    {
         let mut config = small_model();
+        if !latents {
+            (config.model.latents, config.fast.steps) = (0, 0);
+        }
         (config.train.micro_batch, config.reading) = (batch, reading);
         let plan = Plan::new(&config, Room::boundless(Processor::Cpu), &[]).unwrap();
         let trainer = Trainer::new(Box::new(Cpu::new(1).unwrap()), config).unwrap();

@@ -95,6 +95,9 @@ impl Counter<'_> {
 
     /// k and v of the latents, attention to them, and its output. Queries are counted apart.
     fn latent_attention(&mut self, queries: bool) {
+        if self.model.is_autoregressive() {
+            return;
+        }
         let (rows, d, any) = (self.shape.rows(), self.model.dim, self.gradients.any());
         let latents = self.model.latents_per_layer();
         let to_z = self.gradients.latents;
@@ -109,6 +112,9 @@ impl Counter<'_> {
     }
 
     fn queries(&mut self) {
+        if self.model.is_autoregressive() {
+            return;
+        }
         let (rows, d) = (self.shape.rows(), self.model.dim);
         self.linear(rows, d, d, self.gradients.any());
     }
@@ -130,7 +136,7 @@ impl Counter<'_> {
 }
 
 /// Pairs of query and key of one sequence: token i sees `min(i + 1, window)` keys.
-fn window_pairs(seq: usize, window: usize) -> f64 {
+pub(crate) fn window_pairs(seq: usize, window: usize) -> f64 {
     let (seq, window) = (seq as f64, window.min(seq) as f64);
     window * (window + 1.0) / 2.0 + (seq - window) * window
 }

@@ -1,19 +1,26 @@
 //! The fast loop: inference of `q(z|x) = N(mu, exp(logvar))` for each sequence by AdamW steps
-//! on the negative ELBO (Algorithm 1, lines of the fast learning).
+//! on the negative ELBO (Algorithm 1, lines of the fast learning), or by another of the methods of
+//! [`crate::config::Method`].
 
+pub mod method;
+pub mod prior;
 mod settings;
 mod start;
+pub mod store;
 
-pub use settings::inference_settings;
-pub use start::{Draw, draw_prior, draw_start};
+#[cfg(test)]
+mod tests;
+
+pub use settings::{expect_kernels, inference_settings};
+pub use start::{Draw, Start, draw_prior, draw_start};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ltm_autograd::Segment;
 use ltm_engine::Device;
-use ltm_engine::ops::{AdamWStep, GaussianKl, GaussianReparameterise, GaussianUpdate};
+use ltm_engine::ops::AdamWStep;
 
-use crate::config::FastConfig;
+use crate::config::{FastConfig, Method};
 use crate::graphs::Part;
 use crate::passes::Passes;
 use crate::schedule::{TrajectorySteps, fast_lr};
@@ -25,7 +32,7 @@ use crate::{Error, Result};
 pub struct FastTrace {
     /// `[steps][B]` nats of the sequences.
     pub nll: Vec<Vec<f64>>,
-    /// `[steps][B]` nats.
+    /// `[steps][B]` nats; `-log p(z)` where the method has a point in place of a posterior.
     pub kl: Vec<Vec<f64>>,
 }
 
@@ -51,11 +58,19 @@ pub enum WeightGradients<'a> {
     At(&'a TrajectorySteps),
 }
 
-/// The optimiser constants of every fast step, the first at learning rate `peak`.
+/// The optimiser constants of every fast step, the first at learning rate `peak`. Of methods other
+/// than AdamW only the learning rate counts, and beta1 as the momentum; the rate of Langevin
+/// dynamics is its constant step size.
 pub fn schedule(fast: &FastConfig, peak: f64) -> impl Iterator<Item = AdamWStep> {
     (0..fast.steps).map(move |step| AdamWStep {
-        lr: fast_lr(fast, step, peak),
-        beta1: fast.beta1,
+        lr: match fast.method {
+            Method::Langevin => fast.langevin_step,
+            _ => fast_lr(fast, step, peak),
+        },
+        beta1: match fast.method {
+            Method::Sgd => fast.momentum,
+            _ => fast.beta1,
+        },
         beta2: fast.beta2,
         eps: fast.eps,
         weight_decay: fast.weight_decay,
@@ -63,24 +78,14 @@ pub fn schedule(fast: &FastConfig, peak: f64) -> impl Iterator<Item = AdamWStep>
     })
 }
 
-/// Computes the prefix of the loaded batch and the first z, clears the Adam moments, and goes to
-/// the first step of the schedule.
+/// Computes the prefix of the loaded batch and the first z, clears the optimiser's moments, and goes
+/// to the first step of the schedule.
 ///
 /// # Errors
 /// If the device fails.
 pub fn begin(device: &mut dyn Device, passes: &Passes, workspace: &Workspace) -> Result<()> {
     passes.prefix.run(Segment::Forward, device)?;
-    device.zero(&workspace.mu_moments)?;
-    device.zero(&workspace.logvar_moments)?;
-    device.zero(&workspace.step)?;
-    device.gaussian_reparameterise(&GaussianReparameterise {
-        mu: &workspace.mu,
-        logvar: &workspace.logvar,
-        eps: &workspace.eps,
-        z: &workspace.z,
-        shape: workspace.gaussian,
-    })?;
-    Ok(())
+    method::inference(workspace.method).begin(device, workspace)
 }
 
 /// One fast step from the present z, at the present step of the workspace's schedule; afterwards
@@ -102,21 +107,7 @@ pub fn fast_step(
         _ => (&passes.fast, 1.0),
     };
     program.run(Segment::All, device)?;
-    device.gaussian_update(&GaussianUpdate {
-        d_z: &workspace.d_z,
-        d_z_scale: 1.0 / scale,
-        eps: &workspace.eps,
-        mu: &workspace.mu,
-        logvar: &workspace.logvar,
-        mu_moments: &workspace.mu_moments,
-        logvar_moments: &workspace.logvar_moments,
-        kl: &workspace.kl,
-        z: &workspace.z,
-        schedule: &workspace.schedule,
-        step: &workspace.step,
-        steps: workspace.steps,
-        shape: workspace.gaussian,
-    })?;
+    method::inference(workspace.method).step(device, workspace, 1.0 / scale)?;
     Ok(workspace.record(device)?)
 }
 
@@ -135,10 +126,13 @@ pub fn infer(
     weights: WeightGradients<'_>,
     stop: &AtomicBool,
 ) -> Result<()> {
+    settings::expect_loop(device, workspace, fast)?;
     if workspace.reserve(device, fast.steps)? {
         passes.graphs.forget();
     }
     workspace.set_schedule(device, schedule(fast, peak))?;
+    workspace.method = fast.method;
+    let inference = method::inference(fast.method);
     let (graphs, workspace) = (&passes.graphs, &*workspace);
     graphs.run(device, Part::Begin, |device| begin(device, passes, workspace))?;
     for step in 0..fast.steps {
@@ -151,20 +145,17 @@ pub fn infer(
         };
         let part = if with_weights { Part::FastWithWeights } else { Part::Fast };
         let body = |device: &mut dyn Device| fast_step(device, passes, workspace, with_weights);
+        inference.before(device, workspace, step)?;
         graphs.run(device, part, body)?;
+        inference.after(device, workspace, step)?;
     }
     finish(device, workspace)
 }
 
-/// Computes the KL of the present posterior.
+/// Computes the KL of the present posterior; `-log p(z)` where the method has a point instead.
 ///
 /// # Errors
-/// If the device fails.
+/// If the device fails or has no kernel for it.
 pub fn finish(device: &mut dyn Device, workspace: &Workspace) -> Result<()> {
-    Ok(device.gaussian_kl(&GaussianKl {
-        mu: &workspace.mu,
-        logvar: &workspace.logvar,
-        kl: &workspace.kl,
-        shape: workspace.gaussian,
-    })?)
+    method::inference(workspace.method).finish(device, workspace)
 }

@@ -50,6 +50,27 @@ impl Log {
                 ("val/bound", v.val_bound),
             ]);
         }
+        if let Some(objective) = metrics.objective {
+            values.push(("train/objective", objective));
+        }
+        if let Some(p) = &metrics.point {
+            values.extend([
+                ("train/neg_log_prior", p.neg_log_prior),
+                ("train/neg_log_joint", p.neg_log_joint),
+            ]);
+        }
+        if let Some(p) = metrics.validation.as_ref().and_then(|v| v.point.as_ref()) {
+            values.extend([
+                ("val/neg_log_prior", p.val_neg_log_prior),
+                ("val/neg_log_joint", p.val_neg_log_joint),
+            ]);
+        }
+        // What a point does not have is left out.
+        values.retain(|(name, value)| {
+            metrics.point.is_none()
+                || !value.is_nan()
+                || !(name.ends_with("kl") || name.ends_with("bound"))
+        });
         let values: Vec<(&str, f32)> = values.into_iter().map(|(n, v)| (n, v as f32)).collect();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
         self.events.scalars(metrics.iteration as i64, &values, now)?;

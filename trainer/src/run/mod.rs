@@ -1,6 +1,8 @@
 //! A training run: data, iterations, metrics, validation, samples, checkpoints, resume.
 
 mod checkpointing;
+mod figures;
+mod iterations;
 mod log;
 mod observer;
 mod resume;
@@ -9,24 +11,26 @@ mod texts;
 pub use observer::{Event, Observer, Silent};
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ltm_engine::DeviceKind;
+use ltm_engine::gpu::ProductChoices;
 
 use crate::checkpoint::{self, BestValidation, State};
-use crate::config::{Config, Layers};
+use crate::config::{Config, Init, Layers};
 use crate::data::{Loader, Split};
 use crate::evaluate;
 use crate::generate::Generator;
-use crate::metrics::{Metrics, Timing, Validation};
+use crate::metrics::Validation;
 use crate::plan::{Fit, Room};
+use crate::posterior::expect_kernels;
+use crate::posterior::store::PosteriorStore;
 use crate::run_dir::{RunDir, RunPaths};
-use crate::trainer::IterationReport;
-use crate::{Error, Result, Trainer, resources};
+use crate::{Error, Result, Trainer};
 
 use log::Log;
-use resume::Start;
 pub(crate) use texts::rehearse as rehearse_texts;
 
 /// What a run is made of.
@@ -97,7 +101,10 @@ pub fn train(
     let mut loader = open_loader(options, Split::Train)?;
     let validation = open_validation(options, observer)?;
     // Before anything is written: a device that is not there, or too small, is no reason to leave a run.
-    let device = ltm_engine::open_within(options.device, options.threads, options.memory)?;
+    let mut device = ltm_engine::open_within(options.device, options.threads, options.memory)?;
+    let kept = resume::products(options);
+    device.choose_products(options.config.train.gemm, &kept)?;
+    expect_kernels(device.as_ref(), &options.config)?;
     Fit::of(&options.config, Room::of(device.as_ref()))?;
     let run_dir = resume::take(options)?;
     let paths = run_dir.paths().clone();
@@ -108,6 +115,12 @@ pub fn train(
     if let Some(path) = &start.checkpoint {
         observer.event(Event::Resumed { iteration: start.iteration, checkpoint: path });
     }
+    let library = trainer.device.product_choices().library;
+    if let Some(before) = kept.library.as_ref().filter(|before| library.as_ref() != Some(before)) {
+        let now = library.as_deref();
+        observer.event(Event::OtherLibrary { before, now });
+    }
+    let store = open_store(&trainer, loader.windows(), &paths, start.iteration, observer)?;
     resume::store_config(&trainer.config, &paths)?;
     let log = Log::open(&paths, start.iteration)?;
     let run = Run {
@@ -115,13 +128,17 @@ pub fn train(
         options,
         paths,
         trainer,
-        loader,
+        position: loader.position(),
+        loader: Arc::new(loader),
+        store,
         validation,
         generator: None,
         log,
         best: start.best,
         checkpoint: start.checkpoint.clone(),
         validations: None,
+        concluded: None,
+        kept,
     };
     run.iterate(&start, observer, stop)
 }
@@ -147,93 +164,47 @@ fn open_validation(options: &RunOptions, observer: &mut dyn Observer) -> Result<
     }
 }
 
+/// The posteriors that warm starts begin from, where there are any.
+fn open_store(
+    trainer: &Trainer,
+    windows: u64,
+    paths: &RunPaths,
+    iteration: u64,
+    observer: &mut dyn Observer,
+) -> Result<Option<PosteriorStore>> {
+    let config = &trainer.config;
+    if config.posterior.init == Init::Cold {
+        return Ok(None);
+    }
+    let path = paths.posteriors();
+    let store = PosteriorStore::open(&path, &config.model, windows, iteration)?;
+    let bytes = PosteriorStore::bytes(&config.model, windows);
+    observer.event(Event::WarmStarts { path: &path, bytes });
+    Ok(Some(store))
+}
+
 struct Run<'a> {
     _dir: RunDir,
     options: &'a RunOptions,
     paths: RunPaths,
     trainer: Trainer,
-    loader: Loader,
+    loader: Arc<Loader>,
+    /// Training windows consumed.
+    position: u64,
+    /// When the figures of the last iteration were there.
+    concluded: Option<Instant>,
+    store: Option<PosteriorStore>,
     validation: Option<Loader>,
     generator: Option<Generator>,
     log: Log,
     best: Option<BestValidation>,
     checkpoint: Option<PathBuf>,
     validations: Option<(Validation, Validation)>,
+    /// Choices of products of the run that is resumed.
+    kept: ProductChoices,
 }
 
 impl Run<'_> {
-    fn iterate(
-        mut self,
-        start: &Start,
-        observer: &mut dyn Observer,
-        stop: &AtomicBool,
-    ) -> Result<Outcome> {
-        let config = self.options.config.clone();
-        let total = config.train.iterations;
-        let (mut tokens, mut targets) = (Vec::new(), Vec::new());
-        let mut iteration = start.iteration;
-        let mut saved = start.checkpoint.is_some().then_some(start.iteration);
-        while iteration < total && !stop.load(Ordering::Relaxed) {
-            let clock = Instant::now();
-            let consumed = self.loader.position();
-            if let Err(error) =
-                self.loader.next_batch(config.train.batch, &mut tokens, &mut targets)
-            {
-                // What has been learned does not depend on the shard that is damaged.
-                if iteration > start.iteration && saved != Some(iteration) {
-                    self.save(iteration, observer)?;
-                }
-                return Err(error.into());
-            }
-            let report = match self.trainer.iterate(iteration, &tokens, &targets, stop) {
-                Ok(report) => report,
-                Err(Error::Interrupted) => {
-                    // Nothing of an unfinished iteration is kept.
-                    self.loader.seek(consumed);
-                    break;
-                }
-                Err(error) => return Err(error),
-            };
-            let seconds = clock.elapsed().as_secs_f64();
-            let last = iteration + 1 == total;
-            let due = |every: u64| {
-                every > 0 && (last || iteration == 0 || (iteration + 1).is_multiple_of(every))
-            };
-            let validation = match due(config.train.validate_every) {
-                true => self.validate(iteration, stop)?,
-                false => None,
-            };
-            if due(config.train.sample_every) {
-                self.sample(iteration, observer, stop)?;
-            }
-            let seen = (iteration + 1) * tokens.len() as u64;
-            let metrics = metrics(iteration, seen, &report, validation);
-            let timing = Timing {
-                iteration,
-                seconds,
-                tokens_per_second: tokens.len() as f64 / seconds,
-                rss_bytes: resources::rss_bytes().unwrap_or(0),
-            };
-            self.log.append(&metrics, &timing)?;
-            observer.event(Event::Iteration { metrics: &metrics, timing: &timing, total });
-            iteration += 1;
-            let every = config.train.checkpoint_every;
-            if every > 0 && iteration.is_multiple_of(every) {
-                self.save(iteration, observer)?;
-                saved = Some(iteration);
-            }
-        }
-        if saved != Some(iteration) {
-            self.save(iteration, observer)?;
-        }
-        Ok(Outcome {
-            iterations: iteration,
-            finished: iteration >= total,
-            checkpoint: self.checkpoint,
-            validations: self.validations,
-        })
-    }
-
     fn validate(&mut self, iteration: u64, stop: &AtomicBool) -> Result<Option<Validation>> {
         let Some(loader) = &self.validation else { return Ok(None) };
         let config = &self.options.config;
@@ -246,15 +217,8 @@ impl Run<'_> {
             Err(Error::Evaluate(source)) => return Err(Error::Validation { iteration, source }),
             other => other?,
         };
-        let corpus = &evaluation.summary.corpus;
-        let validation = Validation {
-            val_nll: corpus.nll,
-            val_kl: corpus.kl,
-            val_bound: corpus.bound,
-            val_fast_nll: evaluation.curve.nll,
-            val_fast_kl: evaluation.curve.kl,
-        };
-        let bound = validation.val_bound;
+        let bound = evaluation.summary.corpus.bound;
+        let validation = figures::validation(evaluation, config.fast.method.is_point());
         if self.best.is_none_or(|best| bound < best.bound) {
             self.best = Some(BestValidation { iteration, bound });
         }
@@ -268,20 +232,33 @@ impl Run<'_> {
 
     fn save(&mut self, iteration: u64, observer: &mut dyn Observer) -> Result<()> {
         self.log.sync()?;
+        if let Some(store) = &self.store {
+            store.sync()?;
+        }
         let state = State {
             format: checkpoint::FORMAT,
             iteration,
-            windows_consumed: self.loader.position(),
+            windows_consumed: self.position,
             windows: self.loader.windows(),
             optimizer_steps: iteration,
             seed: self.options.config.train.seed,
             tokenizer: self.loader.tokenizer().tokenizer.name().to_owned(),
             best_validation: self.best,
+            products: self.products(),
         };
         let path = checkpointing::save(&mut self.trainer, &self.paths, &state)?;
+        if let Some(store) = &mut self.store {
+            store.commit(iteration)?;
+        }
         observer.event(Event::Saved { checkpoint: &path });
         self.checkpoint = Some(path);
         Ok(())
+    }
+
+    /// The choices to keep: where there is no library now, those from where there was one.
+    fn products(&self) -> ProductChoices {
+        let chosen = self.trainer.device.product_choices();
+        if chosen.library.is_some() { chosen } else { self.kept.clone() }
     }
 
     fn sample(
@@ -305,25 +282,5 @@ impl Run<'_> {
     }
 }
 
-fn metrics(
-    iteration: u64,
-    tokens: u64,
-    report: &IterationReport,
-    validation: Option<Validation>,
-) -> Metrics {
-    Metrics {
-        iteration,
-        tokens,
-        loss: report.loss,
-        nll: report.loss,
-        kl: report.kl,
-        bound: report.loss + report.kl,
-        slow_lr: report.slow_lr,
-        fast_lr: report.fast_lr,
-        grad_norm: report.grad_norm,
-        clip_factor: report.clip_factor,
-        fast_nll: report.fast_nll.clone(),
-        fast_kl: report.fast_kl.clone(),
-        validation,
-    }
-}
+#[cfg(test)]
+mod tests;

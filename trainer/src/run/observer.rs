@@ -14,6 +14,13 @@ pub enum Event<'a> {
         /// Training windows in an epoch.
         windows: u64,
     },
+    /// Posteriors are kept for warm starts.
+    WarmStarts {
+        /// In this file.
+        path: &'a Path,
+        /// Which grows to this many bytes as windows are visited.
+        bytes: u64,
+    },
     /// The run goes on from a checkpoint.
     Resumed {
         /// The next iteration.
@@ -25,6 +32,14 @@ pub enum Event<'a> {
     NoValidation {
         /// Why.
         reason: String,
+    },
+    /// Matrix products were measured with another version of cuBLASLt when the run began, so that
+    /// its course may differ in the rounding.
+    OtherLibrary {
+        /// The version then.
+        before: &'a str,
+        /// The version now; absent where there is none, and our kernels compute everything.
+        now: Option<&'a str>,
     },
     /// An iteration was completed.
     Iteration {

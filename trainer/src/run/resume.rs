@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ltm_engine::gpu::ProductChoices;
+
 use super::RunOptions;
 use crate::checkpoint::{self, BestValidation, Purpose};
 use crate::config::Config;
@@ -27,6 +29,17 @@ pub(super) fn take(options: &RunOptions) -> Result<RunDir> {
         true => RunDir::open(&options.out)?,
         false => RunDir::create(&options.out)?,
     })
+}
+
+/// Who computed matrix products in the run that is resumed. What is wrong with a checkpoint shows
+/// when it is loaded.
+pub(super) fn products(options: &RunOptions) -> ProductChoices {
+    if !options.resume {
+        return ProductChoices::default();
+    }
+    let checkpoints = RunPaths::new(&options.out).checkpoints();
+    let latest = checkpoint::latest(&checkpoints, Purpose::Training).ok().flatten();
+    latest.map(|checkpoint| checkpoint.state().products.clone()).unwrap_or_default()
 }
 
 /// Initialises the weights, or loads the last checkpoint and the position in the data.

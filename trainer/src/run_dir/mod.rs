@@ -6,6 +6,7 @@
 //!     timing.jsonl     one line per iteration, of this machine and moment
 //!     samples.jsonl    generated text
 //!     checkpoints/     iter_00000010/ and so on
+//!     posteriors.bin   what warm starts begin from, where posterior.init is warm
 //!     report.html
 //!     .lock            held while a training runs; its presence alone means nothing
 //! ```
@@ -58,6 +59,11 @@ impl RunPaths {
     /// The directory of the checkpoints.
     pub fn checkpoints(&self) -> PathBuf {
         self.root.join("checkpoints")
+    }
+
+    /// Posteriors of earlier visits, for warm starts.
+    pub fn posteriors(&self) -> PathBuf {
+        self.root.join("posteriors.bin")
     }
 
     /// The report.

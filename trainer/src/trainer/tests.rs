@@ -1,10 +1,12 @@
+mod autoregressive;
+
 use ltm_engine::{DeviceExt, DeviceKind};
 
 use super::*;
 use crate::config::{Layers, Preset};
 
 /// A model of a few thousand weights with two fast steps, changed by `settings`.
-fn trainer(settings: &[&str]) -> Trainer {
+fn config(settings: &[&str]) -> Config {
     let small = [
         "model.dim=16",
         "model.heads=2",
@@ -18,15 +20,23 @@ fn trainer(settings: &[&str]) -> Trainer {
     ];
     let layers = Layers::preset(Preset::Tiny).unwrap();
     let layers = small.iter().chain(settings).fold(layers, |layers, s| layers.set(s).unwrap());
-    let config = layers.finish(None).unwrap();
-    let mut trainer =
-        Trainer::new(ltm_engine::open(DeviceKind::Cpu, 1).unwrap(), config.clone()).unwrap();
-    trainer.parameters.initialise(trainer.device.as_mut(), &config.model, 5).unwrap();
+    layers.finish(None).unwrap()
+}
+
+/// The same on a device, with initial weights.
+fn trainer_on(device: DeviceKind, settings: &[&str]) -> Trainer {
+    let mut trainer = Trainer::new(ltm_engine::open(device, 1).unwrap(), config(settings)).unwrap();
+    let Trainer { device, parameters, config, .. } = &mut trainer;
+    parameters.initialise(device.as_mut(), &config.model, 5).unwrap();
     trainer
 }
 
+pub(crate) fn trainer(settings: &[&str]) -> Trainer {
+    trainer_on(DeviceKind::Cpu, settings)
+}
+
 /// Four sequences of twelve tokens, and their targets.
-fn batch() -> (Vec<i32>, Vec<i32>) {
+pub(crate) fn batch() -> (Vec<i32>, Vec<i32>) {
     let token = |i: usize| (i * i + i / 5) as i32 % 23;
     ((0..48).map(token).collect(), (1..49).map(token).collect())
 }
@@ -99,10 +109,7 @@ fn a_sampled_trajectory_is_unbiased() {
 #[test]
 fn a_gradient_that_is_not_finite_is_not_applied() {
     for device in [DeviceKind::Cpu, DeviceKind::Vm] {
-        let mut trainer = trainer(&[]);
-        trainer = Trainer::new(ltm_engine::open(device, 1).unwrap(), trainer.config).unwrap();
-        let Trainer { device, parameters, config, .. } = &mut trainer;
-        parameters.initialise(device.as_mut(), &config.model, 5).unwrap();
+        let mut trainer = trainer_on(device, &[]);
         let (tokens, targets) = batch();
         trainer.iterate(0, &tokens, &targets, &NEVER).unwrap();
         let gain = trainer.parameters.layout.len() - 1;

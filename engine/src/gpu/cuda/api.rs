@@ -94,6 +94,10 @@ pub trait Api: GraphApi + Send + Sync + 'static {
     fn synchronize(&self, stream: Handle) -> Outcome<()>;
     /// An event without times.
     fn create_event(&self) -> Outcome<Handle>;
+    /// An event that knows when it was reached.
+    fn create_timer(&self) -> Outcome<Handle>;
+    /// Milliseconds from one event to a later one, both with times and both reached.
+    fn milliseconds(&self, from: Handle, to: Handle) -> Outcome<f32>;
     /// Gives an event back.
     fn destroy_event(&self, event: Handle) -> Outcome<()>;
     /// Puts an event at the end of a stream.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Code;
+use super::cublas::Status;
 
 /// A CUDA version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,6 +140,29 @@ pub enum CudaError {
         hint: String,
         /// What the driver's compiler says, on lines of its own; empty where it says nothing.
         log: String,
+    },
+    /// cuBLASLt is not there.
+    #[error(
+        "no cuBLASLt: looked for {looked_for} and could load none of them; install NVIDIA's library, \
+         put its folder into LD_LIBRARY_PATH, or use --gemm own"
+    )]
+    NoCublas {
+        /// File names.
+        looked_for: String,
+    },
+    /// cuBLASLt is there, without a function that every version of the last years has.
+    #[error("cuBLASLt has no {symbol}; install one of CUDA 12 or newer, or use --gemm own")]
+    CublasSymbol {
+        /// Function.
+        symbol: &'static str,
+    },
+    /// A call of cuBLASLt failed.
+    #[error("cuBLASLt: {call} failed: {status}; --gemm own does without it")]
+    Cublas {
+        /// What was being done.
+        call: &'static str,
+        /// Result.
+        status: Status,
     },
     /// One of several launches went wrong after it was put into a stream; the GPU's state is
     /// lost. Of a single one, [`crate::Error::Kernel`] tells.

@@ -81,6 +81,7 @@ functions! {
         cuEventDestroy_v2(Object);
         cuEventRecord(Object, Object);
         cuEventSynchronize(Object);
+        cuEventElapsedTime(*mut f32, Object, Object);
         cuMemcpyHtoDAsync_v2(u64, *const c_void, usize, Object);
         cuMemcpyDtoHAsync_v2(*mut c_void, u64, usize, Object);
         cuMemcpyDtoDAsync_v2(u64, u64, usize, Object);

@@ -13,17 +13,26 @@ pub struct FoundLibrary {
     pub found: Option<(&'static str, Option<PathBuf>)>,
 }
 
-/// Looks for the driver's library and for cuBLASLt as the system's loader does. What is found
+/// File names of the library of profiler ranges.
+pub const NVTX: &[&str] = if cfg!(windows) {
+    &["nvToolsExt64_1.dll"]
+} else {
+    &["libnvtx3interop.so.1", "libnvtx3interop.so", "libnvToolsExt.so.1", "libnvToolsExt.so"]
+};
+
+/// File names of cuBLASLt.
+pub const CUBLAS_LT: &[&str] = if cfg!(windows) {
+    &["cublasLt64_13.dll", "cublasLt64_12.dll", "cublasLt64_11.dll"]
+} else {
+    &["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so.11", "libcublasLt.so"]
+};
+
+/// Looks for the driver's library, for cuBLASLt and for the ranges of profilers as the system's loader does. What is found
 /// stays loaded, as unloading is not what these libraries are made for.
-pub fn libraries() -> [FoundLibrary; 2] {
+pub fn libraries() -> [FoundLibrary; 3] {
     const CUDA: &[&str] =
         if cfg!(windows) { &["nvcuda.dll"] } else { &["libcuda.so", "libcuda.so.1"] };
-    const CUBLAS_LT: &[&str] = if cfg!(windows) {
-        &["cublasLt64_13.dll", "cublasLt64_12.dll", "cublasLt64_11.dll"]
-    } else {
-        &["libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so.11", "libcublasLt.so"]
-    };
-    [look("libcuda", CUDA), look("libcublasLt", CUBLAS_LT)]
+    [look("libcuda", CUDA), look("libcublasLt", CUBLAS_LT), look("libnvToolsExt", NVTX)]
 }
 
 fn look(name: &'static str, looked_for: &'static [&'static str]) -> FoundLibrary {

@@ -14,6 +14,8 @@ use super::functions::{Device, Functions, Object, functions};
 const NON_BLOCKING: c_uint = 1;
 /// `CU_EVENT_DISABLE_TIMING`.
 const WITHOUT_TIMES: c_uint = 2;
+/// `CU_EVENT_DEFAULT`.
+const WITH_TIMES: c_uint = 0;
 /// `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES`.
 const DYNAMIC_SHARED: c_uint = 8;
 /// `CU_JIT_INPUT_PTX`.
@@ -209,6 +211,18 @@ impl Api for Library {
     fn create_event(&self) -> Outcome<Handle> {
         // SAFETY: see above.
         made(|event| unsafe { (self.f.cuEventCreate)(event, WITHOUT_TIMES) })
+    }
+
+    fn create_timer(&self) -> Outcome<Handle> {
+        // SAFETY: see above.
+        made(|event| unsafe { (self.f.cuEventCreate)(event, WITH_TIMES) })
+    }
+
+    fn milliseconds(&self, from: Handle, to: Handle) -> Outcome<f32> {
+        let mut milliseconds = 0.0;
+        // SAFETY: see above.
+        check(unsafe { (self.f.cuEventElapsedTime)(&mut milliseconds, object(from), object(to)) })?;
+        Ok(milliseconds)
     }
 
     fn destroy_event(&self, event: Handle) -> Outcome<()> {

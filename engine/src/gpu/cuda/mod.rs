@@ -15,6 +15,7 @@ mod api;
 mod cache;
 mod code;
 mod context;
+mod cublas;
 mod error;
 mod functions;
 mod launches;
@@ -22,29 +23,36 @@ mod libraries;
 mod library;
 mod modules;
 mod options;
+mod products;
 mod recorded;
 mod staging;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod timing;
+mod transfers;
 
 use std::sync::Arc;
 
 use ltm_ptx::{EntryPoint, Launch};
 
-use super::{Driver, Gpu, Recording, Release};
-use crate::{Error, MemoryInfo, Result};
+use super::{Driver, Gemm, Gpu, Product, ProductChoices, Recording, Release};
+use crate::{Clock, Error, HostBlock, Mark, MemoryInfo, Result, Transfer};
 use api::{Api, Kernel};
 use cache::Cache;
 use context::Context;
 use launches::Launches;
 use modules::Modules;
+use products::Vendor;
 use recorded::Recorded;
 use staging::Staging;
+use timing::Timer;
+use transfers::Moved;
 
 pub use code::Code;
+pub use cublas::version as cublas_version;
 pub use error::{CudaError, CudaVersion};
-pub use libraries::{FoundLibrary, libraries};
+pub use libraries::{FoundLibrary, NVTX, libraries};
 pub use library::Library;
 pub use options::CudaOptions;
 pub use survey::{GpuInfo, Survey, needed};
@@ -53,6 +61,10 @@ pub use survey::{GpuInfo, Survey, needed};
 pub struct Cuda<A: Api = Library> {
     // In this order they are dropped: what uses the context before the context.
     staging: Staging<A>,
+    /// cuBLASLt, where it is there and wanted.
+    vendor: Option<Vendor>,
+    /// The driver, of which what was measured depends.
+    driver: String,
     modules: Modules,
     launches: Launches,
     /// The launches of the recording that has begun.
@@ -91,10 +103,12 @@ impl<A: Api> Cuda<A> {
             return Err(Error::Cuda(CudaError::OldDevice { found: String::new() }));
         };
         let driver = format!("{} {}", survey.cuda, survey.release.as_deref().unwrap_or_default());
-        let cache = Cache::new(options.cache.clone(), gpu.architecture(), driver);
+        let cache = Cache::new(options.cache.clone(), gpu.architecture(), driver.clone());
         let context = Arc::new(Context::new(api, gpu).map_err(Error::Cuda)?);
         Ok(Self {
             staging: Staging::new(context.clone()),
+            vendor: None,
+            driver,
             modules: Modules::new(cache, &survey),
             launches: Launches::default(),
             recording: None,
@@ -120,6 +134,12 @@ impl<A: Api> Cuda<A> {
     /// The GPU.
     pub fn info(&self) -> &GpuInfo {
         &self.context.gpu
+    }
+
+    /// The end of a transfer of this device.
+    fn moved<'a>(&self, op: &'static str, transfer: &'a Transfer) -> Result<&'a Moved<A>> {
+        let moved = transfer.moved::<Moved<A>>().filter(|moved| moved.is_of(&self.context));
+        moved.ok_or(Error::Foreign { op })
     }
 
     /// Puts a launch into the compute stream.
@@ -264,6 +284,72 @@ impl<A: Api> Driver for Cuda<A> {
         Ok(())
     }
 
+    fn mark(&mut self) -> Result<Mark> {
+        self.context.enter().map_err(|code| self.launches.failed("recording an event", code))?;
+        Ok(Mark::on_device(Box::new(self.timer()?)))
+    }
+
+    fn seconds_between(&mut self, from: &Mark, to: &Mark) -> Result<f64> {
+        let timers = [from, to].map(|mark| {
+            let timer = mark.kept::<Timer<A>>().filter(|timer| timer.is_of(&self.context));
+            timer.ok_or(Error::Foreign { op: "seconds_between" })
+        });
+        let [from, to] = timers;
+        let (from, to) = (from?, to?);
+        let seconds = self.context.enter().and_then(|()| from.seconds_to(to));
+        seconds.map_err(|code| self.launches.failed("waiting for the GPU", code))
+    }
+
+    fn clock(&self) -> Clock {
+        Clock::Device
+    }
+
+    fn host_block(&mut self, bytes: usize) -> Result<HostBlock> {
+        let made = self.context.enter().and_then(|()| transfers::block(&self.context, bytes));
+        made.map_err(|code| self.launches.failed("locking memory of the host", code))
+    }
+
+    fn post(&mut self, block: HostBlock, to: u64, bytes: usize) -> Result<Transfer> {
+        let entered = self.context.enter();
+        let begun = entered.and_then(|()| transfers::post(&self.context, block, (to, bytes)));
+        begun.map_err(|code| self.launches.failed("copying to the GPU", code))
+    }
+
+    fn arrive(&mut self, transfer: &Transfer) -> Result<()> {
+        let moved = self.moved("arrive", transfer)?;
+        let held = self.context.enter().and_then(|()| moved.hold_compute());
+        held.map_err(|code| self.launches.failed("waiting for a copy", code))
+    }
+
+    fn fetch(&mut self, from: u64, block: HostBlock, bytes: usize) -> Result<Transfer> {
+        let entered = self.context.enter();
+        let begun = entered.and_then(|()| transfers::fetch(&self.context, block, (from, bytes)));
+        begun.map_err(|code| self.launches.failed("copying from the GPU", code))
+    }
+
+    fn recover(&mut self, transfer: Transfer) -> Result<HostBlock> {
+        let moved = self.moved("recover", &transfer)?;
+        let over = self.context.enter().and_then(|()| moved.wait());
+        over.map_err(|code| self.launches.failed("waiting for a copy", code))?;
+        Ok(transfer.into_block())
+    }
+
+    fn choose_products(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
+        self.choose(gemm, kept)
+    }
+
+    fn product_choices(&self) -> ProductChoices {
+        self.chosen()
+    }
+
+    fn prepare_product(&mut self, product: &Product, own: &[Launch]) -> Result<()> {
+        self.prepare_given(product, own)
+    }
+
+    fn product(&mut self, product: &Product) -> Result<bool> {
+        self.give_away(product)
+    }
+
     fn begin_recording(&mut self) -> Result<bool> {
         if self.options.synchronize {
             return Ok(false);
@@ -308,6 +394,7 @@ impl<A: Api> Drop for Cuda<A> {
         // After a fault nothing can be unloaded; the process's end does it.
         if self.synchronize().is_ok() {
             let _ = self.context.give_executables_back();
+            self.vendor = None;
             let _ = self.modules.unload(&self.context.api);
         }
     }

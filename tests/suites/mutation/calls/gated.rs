@@ -31,17 +31,24 @@ pub fn linear_swiglu() -> Calls {
     let mut sweep = Vec::new();
     for extent in 1..=64 {
         let rows = 33 + extent % 32;
-        let cases: [&dyn Case; 6] = [
+        let cases: [&dyn Case; 4] = [
             &forward(rows, 8, extent),
             &backward(rows, 8, extent),
-            &forward(9 + extent, 8, 40),
-            &backward(extent, 8, 40),
             &forward(rows, 9, extent),
             &backward(rows, 9, extent),
         ];
         sweep.extend(record(&cases, &[Layout::WHOLE])?);
-        let cases: [&dyn Case; 2] = [&forward(9 + extent, 9, 36), &backward(extent, 9, 36)];
+        let cases: [&dyn Case; 4] = [
+            &forward(9 + extent, 9, 36),
+            &backward(extent, 9, 36),
+            &forward(9 + extent, 8, 40),
+            &backward(extent, 8, 40),
+        ];
         sweep.extend(record(&cases, &[Layout::WHOLE, Layout::shifted_at(2)])?);
+    }
+    for extent in 33..=64 {
+        let cases: [&dyn Case; 2] = [&forward(extent, 97, extent), &backward(extent, 97, extent)];
+        sweep.extend(record(&cases, &[Layout::WHOLE])?);
     }
     for features in (1..=99).step_by(2) {
         let cases: [&dyn Case; 2] = [&forward(35, features, 33), &backward(35, features, 33)];

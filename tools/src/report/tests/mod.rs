@@ -50,7 +50,7 @@ impl Bench {
 }
 
 /// Every element that is opened is closed, in order, and nothing comes from elsewhere.
-fn assert_sound(page: &str) {
+pub(super) fn assert_sound(page: &str) {
     let mut open = Vec::new();
     let body = page.split_once("</style>").unwrap().1;
     for piece in body.split('<').skip(1) {

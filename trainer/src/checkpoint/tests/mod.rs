@@ -1,6 +1,7 @@
 mod reading;
 mod saving;
 
+use ltm_engine::gpu::{By, ProductChoices};
 use tempfile::TempDir;
 
 use super::*;
@@ -24,6 +25,10 @@ fn state(iteration: u64) -> State {
         seed: 1,
         tokenizer: "bytes".to_owned(),
         best_validation: Some(BestValidation { iteration: 3, bound: 0.1 + 0.2 }),
+        products: ProductChoices {
+            library: Some("12.4.2".into()),
+            chosen: [("forward 4x2x3 f32".into(), By::Cublas)].into(),
+        },
     }
 }
 

@@ -67,6 +67,7 @@ impl Double {
     fn run(&self, script: &mut Script, work: &Work) {
         match work {
             Work::Launch { function, grid, block, shared_bytes, args } => {
+                script.clock += 1.0;
                 let (module, name, _) = &script.functions[function];
                 if let Some((_, code)) = script.faulty.filter(|(faulty, _)| faulty == name) {
                     script.pending = Some(code);

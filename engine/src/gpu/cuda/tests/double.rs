@@ -41,6 +41,10 @@ pub struct Script {
     pub captures: Captures,
     /// A fault that nobody has noticed yet.
     pub pending: Option<Code>,
+    /// Milliseconds that have gone by: a launch takes one.
+    pub clock: f32,
+    /// When each event was last recorded.
+    times: HashMap<Handle, f32>,
     pinned: HashMap<Handle, Box<[u8]>>,
     pub programs: HashMap<Handle, (Arc<Program>, String)>,
     pub functions: HashMap<Handle, (Handle, String, u32)>,
@@ -213,12 +217,23 @@ impl Api for Double {
         self.make("create_event")
     }
 
+    fn create_timer(&self) -> Outcome<Handle> {
+        self.make("create_timer")
+    }
+
+    fn milliseconds(&self, from: Handle, to: Handle) -> Outcome<f32> {
+        self.begin("milliseconds").map(|script| script.times[&to] - script.times[&from])
+    }
+
     fn destroy_event(&self, event: Handle) -> Outcome<()> {
         self.give_back("destroy_event", event)
     }
 
-    fn record(&self, _: Handle, _: Handle) -> Outcome<()> {
-        self.begin("record").map(drop)
+    fn record(&self, event: Handle, _: Handle) -> Outcome<()> {
+        let mut script = self.begin("record")?;
+        let clock = script.clock;
+        script.times.insert(event, clock);
+        Ok(())
     }
 
     fn wait(&self, _: Handle, _: Handle) -> Outcome<()> {

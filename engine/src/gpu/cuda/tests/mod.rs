@@ -4,7 +4,9 @@ mod capture;
 mod double;
 mod failures;
 mod files;
+mod products;
 mod recordings;
+mod transfers;
 mod work;
 
 use super::{Cuda, CudaOptions};

@@ -6,7 +6,7 @@ use super::double::Double;
 use super::{add, on, vectors};
 use crate::gpu::Gpu;
 use crate::ops::LinearCrossEntropy;
-use crate::{DType, Device, DeviceExt};
+use crate::{Clock, DType, Device, DeviceExt, Error, Mark};
 
 /// Numbers in [-0.5, 0.5).
 fn numbers(len: usize) -> Vec<f32> {
@@ -206,4 +206,25 @@ fn a_rehearsal_leaves_nothing_to_be_made_later() {
     assert!(loss(&mut gpu).iter().any(|x| *x != 0.0));
     assert!(double.count("launch") > 0);
     assert_eq!((gpu.kept(), double.count("function")), (kept, loads));
+}
+
+/// A launch of the double takes a millisecond.
+#[test]
+fn marks_are_events_with_times_of_their_own_device() {
+    let double = Double::new();
+    let mut gpu = on(&double).unwrap();
+    let operands = vectors(&mut gpu);
+    let first = gpu.mark().unwrap();
+    add(&mut gpu, &operands).unwrap();
+    let second = gpu.mark().unwrap();
+    assert_eq!(gpu.clock(), Clock::Device);
+    assert_eq!(double.count("synchronize"), 0, "a mark waits for nothing");
+    assert_eq!(gpu.seconds_between(&first, &second).unwrap(), 1e-3);
+    let other = on(&Double::new()).unwrap().mark().unwrap();
+    for (from, to) in [(&first, &other), (&other, &second), (&first, &Mark::on_host())] {
+        let error = gpu.seconds_between(from, to).unwrap_err();
+        assert!(matches!(error, Error::Foreign { .. }), "{error}");
+    }
+    drop((first, second));
+    assert_eq!(double.count("destroy_event"), 2);
 }

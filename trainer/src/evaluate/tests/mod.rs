@@ -1,6 +1,11 @@
+mod causal;
+mod exact;
+mod oracle;
+
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
+use ltm_engine::DeviceExt;
 use ltm_engine::cpu::Cpu;
 
 use super::*;
@@ -16,6 +21,8 @@ struct Numbered {
     ignored: usize,
     /// First token that differs in `changed` texts.
     changed_from: Option<usize>,
+    /// A place, and the token there instead of what would follow.
+    replaced: Option<(usize, i32)>,
     /// Answers with a token too many.
     too_long: bool,
 }
@@ -26,6 +33,9 @@ impl Sequences for Numbered {
         targets.clear();
         for &window in windows {
             let text = |place: usize| {
+                if let Some((_, token)) = self.replaced.filter(|&(at, _)| at == place) {
+                    return token;
+                }
                 let changed = self.changed_from.is_some_and(|from| place >= from);
                 (window as usize * 7 + place * place * 3 + usize::from(changed)) as i32 % VOCAB
             };

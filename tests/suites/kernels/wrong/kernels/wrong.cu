@@ -1,6 +1,6 @@
 // Kernels that are wrong, each in one way. A comment `fault: name` marks the line that the virtual
 // GPU must name. Compiled like the kernels in ptx/kernels (see ptx/README.md), with line numbers,
-// to wrong.ptx beside this file.
+// to compiled/sm_80/wrong.ptx.
 
 // The bound lets one thread too many pass, which reads behind the end of x.
 extern "C" __global__ void read_beyond(const float* x, float* out, unsigned n) {
