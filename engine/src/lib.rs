@@ -4,6 +4,7 @@
 //! * [`Device`]: allocates, copies and runs the operations of [`Ops`].
 //! * [`ops`]: one argument structure per operation, which states its shapes and checks them,
 //!   so that every backend refuses the same wrong calls with the same words.
+//! * [`draw`]: the rule by which a token is drawn from logits, on the host.
 //! * [`cpu`]: the reference implementation, in f32.
 //! * [`gpu`]: the same operations as kernels, on whatever launches them.
 //!
@@ -12,6 +13,7 @@
 mod buffer;
 pub mod cpu;
 mod device;
+pub mod draw;
 mod dtype;
 mod error;
 pub mod gpu;

@@ -69,6 +69,19 @@ pub enum Error {
         /// Zero-based offset of the first bad byte, within the line (or the row's value).
         byte: usize,
     },
+    /// A line of a list that is not UTF-8.
+    #[error(
+        "{} line {line}: not valid UTF-8 at byte {byte} of the line; convert the file to UTF-8",
+        path.display()
+    )]
+    LineEncoding {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Zero-based offset of the first bad byte.
+        byte: usize,
+    },
     /// A line that is not one JSON object.
     #[error(
         "{place}: expected one JSON object on the line, but {reason}; mend the line, or skip it \

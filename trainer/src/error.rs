@@ -30,12 +30,18 @@ pub enum Error {
     /// Generation.
     #[error(transparent)]
     Generate(#[from] crate::generate::GenerateError),
+    /// Latents and their files.
+    #[error(transparent)]
+    Latents(#[from] crate::latents::LatentsError),
+    /// Questions and answers.
+    #[error(transparent)]
+    Gsm8k(#[from] crate::gsm8k::Gsm8kError),
     /// A plan.
     #[error(transparent)]
     Plan(#[from] crate::plan::PlanError),
     /// A sweep.
     #[error(transparent)]
-    Sweep(#[from] crate::sweep::SweepError),
+    Sweep(Box<crate::sweep::SweepError>),
     /// A number stopped being finite.
     #[error(
         "iteration {iteration}: the {what} is {value}; training stopped, and the checkpoints are \
@@ -114,4 +120,10 @@ pub enum Error {
     /// An update was asked of parameters without gradients.
     #[error("these parameters were allocated without gradients and cannot be trained")]
     Frozen,
+}
+
+impl From<crate::sweep::SweepError> for Error {
+    fn from(error: crate::sweep::SweepError) -> Self {
+        Self::Sweep(Box::new(error))
+    }
 }

@@ -77,7 +77,8 @@ vectorized! {
                 }
                 DescentRule::Natural => {
                     mu[i] -= adam.rate() * exp(logvar[i]) * d_mu;
-                    logvar[i] -= adam.rate() * 2.0 * d_logvar;
+                    let g = adam.rate() * 2.0 * d_logvar;
+                    logvar[i] -= f64::from(1.0 + g + 0.5 * g * g).ln() as f32;
                 }
             }
             z[i] = mu[i] + eps[i] * exp(0.5 * logvar[i]);

@@ -1,11 +1,15 @@
 //! Linear maps as blocked matrix products.
 
+mod decode;
+
 use super::matmul::{Mat, Out, Store, matmul, par_matmul};
 use super::memory::{read, write};
 use super::pool::for_each;
 use super::scratch::Partials;
 use crate::ops::{LinearBackwardInput, LinearBackwardWeight, LinearForward};
 use crate::{DeviceId, Result};
+
+pub use decode::decode;
 
 pub fn forward(device: DeviceId, args: &LinearForward<'_>) -> Result<()> {
     const OP: &str = "linear_forward";

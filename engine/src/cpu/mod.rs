@@ -183,6 +183,11 @@ impl Ops for Cpu {
         self.pool.install(|| linear::forward(self.id, args))
     }
 
+    fn linear_decode(&mut self, args: &LinearForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear::decode(self.id, args))
+    }
+
     fn linear_backward_input(&mut self, args: &LinearBackwardInput<'_>) -> Result<()> {
         args.check()?;
         self.pool.install(|| linear::backward_input(self.id, args))

@@ -34,6 +34,11 @@ impl<D: Driver> Ops for Gpu<D> {
         linear::forward(self, args)
     }
 
+    fn linear_decode(&mut self, args: &LinearForward<'_>) -> Result<()> {
+        args.check()?;
+        linear::decode(self, args)
+    }
+
     fn linear_backward_input(&mut self, args: &LinearBackwardInput<'_>) -> Result<()> {
         args.check()?;
         linear::backward_input(self, args)

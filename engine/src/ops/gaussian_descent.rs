@@ -13,8 +13,11 @@ pub enum DescentRule {
     /// `v = beta1 v + g`, `p -= lr v`, with lr and beta1 of the step; `v` is the first moment.
     Momentum,
     /// Along the gradient in the metric of the Gaussian, whose Fisher information is
-    /// `exp(-logvar)` for mu and 1/2 for logvar: `mu -= lr exp(logvar) d_mu`,
-    /// `logvar -= 2 lr d_logvar`, both with the logvar from before the step.
+    /// `exp(-logvar)` for mu and 1/2 for logvar: `mu -= lr exp(logvar) d_mu`, and to first order
+    /// `logvar -= 2 lr d_logvar`, both with the logvar from before the step. The step in logvar
+    /// follows the improved Bayesian learning rule (Lin, Schmidt and Khan, ICML 2020, section 3):
+    /// with `g = 2 lr d_logvar` the precision is multiplied by `1 + g + g^2 / 2`, which is never
+    /// below 1/2, so that no gradient, however large, makes a variance overflow.
     Natural,
 }
 

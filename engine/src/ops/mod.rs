@@ -65,6 +65,9 @@ pub trait Ops {
     fn rms_norm_backward(&mut self, args: &RmsNormBackward<'_>) -> Result<()>;
     /// See [`LinearForward`].
     fn linear_forward(&mut self, args: &LinearForward<'_>) -> Result<()>;
+    /// As [`Ops::linear_forward`], with every row computed as if it were alone: what is decoded
+    /// beside a text, or how many of its tokens at once, changes none of its bits. For few rows.
+    fn linear_decode(&mut self, args: &LinearForward<'_>) -> Result<()>;
     /// See [`LinearBackwardInput`].
     fn linear_backward_input(&mut self, args: &LinearBackwardInput<'_>) -> Result<()>;
     /// See [`LinearBackwardWeight`].

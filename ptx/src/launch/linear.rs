@@ -58,8 +58,9 @@ const BACKWARD_WEIGHT: Variants = Variants {
 };
 const COMBINE: &EntryPoint = &ENTRY_POINTS[14];
 
-/// Rows up to which the forward product goes feature by feature.
-pub(super) const VECTOR_ROWS: u32 = 8;
+/// Rows up to which the forward product goes feature by feature: each row's sums then have one
+/// order, whatever rows are beside it.
+pub const VECTOR_ROWS: u32 = 8;
 /// Features of a block of the vector kernels: one per warp.
 const VECTOR_FEATURES: u32 = 4;
 /// Large tiles below which a result is cut into small ones. About the number of processors of

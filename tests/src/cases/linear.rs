@@ -28,6 +28,15 @@ pub struct Forward {
     pub residual: bool,
 }
 
+/// `linear_decode`.
+#[derive(Clone, Copy, Debug)]
+pub struct Decode {
+    /// Extents.
+    pub shape: Shape,
+    /// Whether a residual is added.
+    pub residual: bool,
+}
+
 /// `linear_backward_input`.
 #[derive(Clone, Copy, Debug)]
 pub struct BackwardInput {
@@ -44,7 +53,7 @@ pub struct BackwardWeight {
     pub shape: Shape,
 }
 
-printed!(Forward, BackwardInput, BackwardWeight);
+printed!(Forward, Decode, BackwardInput, BackwardWeight);
 
 /// A sum of `terms` products, accumulated in f32.
 fn roundings(terms: usize) -> f64 {
@@ -113,6 +122,32 @@ impl Case for Forward {
             out = accumulated(rounding.all(out), &inputs.numbers("residual"));
         }
         vec![Expected::new(out, roundings(inner))]
+    }
+}
+
+impl Decode {
+    fn forward(&self) -> Forward {
+        Forward { shape: self.shape, residual: self.residual }
+    }
+}
+
+impl Case for Decode {
+    fn op(&self) -> &'static str {
+        "linear_decode"
+    }
+
+    fn args(&self, format: Format) -> Vec<Arg> {
+        self.forward().args(format)
+    }
+
+    fn call(&self, device: &mut dyn Device, b: &[Buffer]) -> Result<()> {
+        let Shape { rows, inner, outer } = self.shape;
+        let (x, weight, out, residual) = (&b[0], &b[1], &b[2], b.get(3));
+        device.linear_decode(&LinearForward { x, weight, residual, out, rows, inner, outer })
+    }
+
+    fn expected(&self, inputs: &Inputs<'_>, rounding: Rounding) -> Vec<Expected> {
+        self.forward().expected(inputs, rounding)
     }
 }
 

@@ -2,18 +2,22 @@
 
 use ltm_tests::program::Sandbox;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 15] = [
     "quickstart",
     "tokenize",
     "train",
     "eval",
     "generate",
+    "encode",
+    "probe",
+    "gsm8k",
     "parity",
     "plan",
     "bench",
     "doctor",
     "inspect",
     "report",
+    "sweep",
 ];
 
 #[test]
@@ -55,6 +59,8 @@ fn wrong_usage_ends_with_exit_code_2() {
     misused("eval run --data shards --split test", &["test", "train or val"]);
     misused("eval run --data shards --batch two", &["two"]);
     misused("generate", &["RUN"]);
+    misused("gsm8k run --data q.jsonl", &["--out"]);
+    misused("gsm8k run --data q.jsonl --out a.jsonl --latents none", &["none", "question"]);
     misused("inspect", &["PATHS"]);
     misused("report", &["RUNS"]);
     misused("parity", &["FIXTURE"]);

@@ -136,7 +136,8 @@ fn expected(rule: DescentRule, term: (bool, f32, f64), updates: usize) -> Vec<[f
                         [mu - lr * v_mu, logvar - lr * v_logvar, v_mu, v_logvar]
                     }
                     DescentRule::Natural => {
-                        [mu - lr * logvar.exp() * d_mu, logvar - 2.0 * lr * d_logvar, 0.0, 0.0]
+                        let (mu, g) = (mu - lr * logvar.exp() * d_mu, 2.0 * lr * d_logvar);
+                        [mu, -((-logvar).exp() * (1.0 + g + g * g / 2.0)).ln(), 0.0, 0.0]
                     }
                     DescentRule::AdamW => unreachable!("compared with gaussian_update"),
                 };
@@ -164,6 +165,23 @@ fn momentum_and_natural_gradient_follow_their_definitions() {
                     assert!(error < 1e-5, "{rule:?} {term:?} {at}: {found} against {expected}");
                 }
             }
+        }
+    }
+}
+
+/// Gradients that would blow up a step in logvar itself leave finite numbers, and a variance at most
+/// doubles in a step.
+#[test]
+fn natural_steps_stay_finite() {
+    let mut state = State::new(1);
+    for size in [1e3f32, -1e3, 1e8, -1e8] {
+        let before = state.read()[1].clone();
+        state.device.upload(&state.d_z, &vec![size; SHAPE.len()]).unwrap();
+        state.descend(DescentRule::Natural, (false, 1.0, 0.0)).unwrap();
+        let after = state.read();
+        assert!(after.iter().flatten().all(|x| x.is_finite()), "{size}");
+        for (before, after) in before.iter().zip(&after[1]) {
+            assert!(after - before < 0.6932, "{size}: {before} to {after}");
         }
     }
 }

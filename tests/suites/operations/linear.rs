@@ -1,9 +1,9 @@
 //! Linear maps and both of their gradients.
 
-use ltm_engine::DeviceExt;
-use ltm_tests::cases::linear::{BackwardInput, BackwardWeight, Forward, Shape};
+use ltm_engine::{DeviceExt, Error};
+use ltm_tests::cases::linear::{BackwardInput, BackwardWeight, Decode, Forward, Shape};
 use ltm_tests::numbers::normals;
-use ltm_tests::{Case, refuses, verify};
+use ltm_tests::{Case, Format, call_with, refuses, verify};
 
 use crate::{ROWS, WIDTHS};
 
@@ -26,6 +26,37 @@ fn shapes() -> Vec<Shape> {
 fn forward_is_correct() {
     let cases = |shape| [false, true].map(|residual| Forward { shape, residual });
     verify(shapes().into_iter().flat_map(cases));
+}
+
+#[test]
+fn decode_is_correct() {
+    let cases = |shape| [false, true].map(|residual| Decode { shape, residual });
+    verify(shapes().into_iter().filter(|shape| shape.rows < 100).flat_map(cases));
+}
+
+/// The bits of a row do not depend on the rows beside it, nor on the number of threads.
+#[test]
+fn a_row_is_decoded_as_if_it_were_alone() {
+    for (inner, outer) in [(6, 5), (130, 96), (512, 70)] {
+        let whole = Shape { rows: 21, inner, outer };
+        let (x, residual) = (whole.x(), whole.of_out());
+        let decode = |first: usize, rows: usize, threads: usize| {
+            let mut device = ltm_tests::device(threads);
+            let case = Decode { shape: Shape { rows, ..whole }, residual: true };
+            let out = device.alloc_from(&vec![0_f32; rows * outer]).unwrap();
+            let x = device.alloc_from(&x[first * inner..(first + rows) * inner]).unwrap();
+            let weight = device.alloc_from(&whole.weight()).unwrap();
+            let residual =
+                device.alloc_from(&residual[first * outer..(first + rows) * outer]).unwrap();
+            case.call(&mut device, &[x, weight, out.clone(), residual]).unwrap();
+            device.read::<f32>(&out).unwrap()
+        };
+        let all = decode(0, whole.rows, 2);
+        for (first, rows) in [(0, 1), (20, 1), (3, 2), (4, 5), (1, 17)] {
+            let part = decode(first, rows, 1);
+            assert!(part == all[first * outer..(first + rows) * outer], "{rows} from {first}");
+        }
+    }
 }
 
 #[test]
@@ -70,4 +101,8 @@ fn malformed_calls_are_refused() {
     refuses(&Forward { shape, residual: true });
     refuses(&BackwardInput { shape, accumulate: true });
     refuses(&BackwardWeight { shape });
+    // The arguments of `linear_decode` are those of `linear_forward`, and so are its errors.
+    let decode = Decode { shape: Shape { rows: 4, ..shape }, residual: true };
+    let args = Forward { shape, residual: true }.args(Format::F32);
+    assert!(matches!(call_with(&decode, &args), Err(Error::Extent { op: "linear_forward", .. })));
 }

@@ -97,7 +97,7 @@ pub const STEPS: &[Step] = &[
         120,
         concat!(
             r#"for run in a b; do "$LTM" train --preset tiny --data "$TEXT/bytes" --device cuda "#,
-            "--dtype bf16 --set train.iterations=30 --set train.validate_every=0 ",
+            "--gemm own --dtype bf16 --set train.iterations=30 --set train.validate_every=0 ",
             r#"--set train.sample_every=0 --out $run || exit; done; cmp a/metrics.jsonl b/metrics.jsonl"#
         ),
     ),

@@ -24,6 +24,7 @@ mod look;
 mod metrics;
 mod number;
 mod page;
+mod probe;
 mod publish;
 mod run;
 mod samples;
@@ -40,6 +41,7 @@ mod timing;
 use std::path::{Path, PathBuf};
 
 pub use error::Error;
+pub use probe::{ProbePage, ProbePoint, write_probe};
 pub use summary::{ReportSummary, RunSummary, Validation};
 pub use sweep::{SweepCurve, SweepPage, SweepPoint, SweepRow, write_sweep_report};
 

@@ -24,6 +24,7 @@ mod extract;
 mod format;
 mod inputs;
 mod json_lines;
+mod lines;
 mod parquet_rows;
 mod place;
 mod plain;
@@ -33,6 +34,7 @@ mod skipped;
 pub use detokenize::Detokenizer;
 pub use documents::{Document, Documents, ReadOptions};
 pub use inputs::{Inputs, expand_inputs};
+pub use lines::read_lines;
 pub use place::{Place, Position};
 pub use skipped::{SkipReason, Skipped};
 

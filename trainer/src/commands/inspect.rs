@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use ltm::checkpoint::{self, Checkpoint, Purpose, TensorFile};
 use ltm::config::{Config, Layers};
+use ltm::latents::LatentsFile;
 use ltm::metrics::{self, Metrics};
 use ltm::run_dir::RunPaths;
 
@@ -16,7 +17,7 @@ use super::output::say;
 /// Arguments of `ltm inspect`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// A shard, a directory of shards, a checkpoint, a safetensors file, or a run
+    /// A shard, a directory of shards, a checkpoint, a safetensors file, latents, or a run
     #[arg(required_unless_present = "kernels")]
     paths: Vec<PathBuf>,
     /// Every kernel of this build: registers, spills, shared memory, launch shape
@@ -150,9 +151,48 @@ fn describe_checkpoint(path: &Path) -> anyhow::Result<String> {
 }
 
 fn describe_tensors(path: &Path) -> anyhow::Result<String> {
+    if let Ok(latents) = LatentsFile::open(path) {
+        return Ok(describe_latents(path, &latents));
+    }
     let file = TensorFile::open(path)?;
     let names = file.names();
     let mut lines = vec![format!("{}: {} tensors", path.display(), names.len())];
     lines.extend(names.into_iter().map(|name| format!("  {name}")));
     Ok(lines.join("\n"))
+}
+
+fn describe_latents(path: &Path, file: &LatentsFile) -> String {
+    /// Texts that are shown.
+    const SHOWN: usize = 5;
+    let (header, entries) = (file.header(), file.entries());
+    let mut lines = vec![
+        format!(
+            "{}: latents of {} texts, {} vectors of width {} each{}",
+            path.display(),
+            entries.len(),
+            header.latents,
+            header.dim,
+            if header.complete { "" } else { "; not complete, encoding was stopped" }
+        ),
+        format!(
+            "  model {:.12} after {} iterations, tokenizer {}, {} fast steps",
+            header.model, header.iteration, header.tokenizer, header.fast_steps
+        ),
+    ];
+    for entry in entries.iter().take(SHOWN) {
+        let per_token = |nats: f64| nats / entry.tokens as f64;
+        lines.push(format!(
+            "  text {}: {}, piece {}, {} tokens, nll {:.4} + kl {:.4} nats/token",
+            entry.text,
+            entry.source,
+            entry.piece,
+            entry.tokens,
+            per_token(entry.nll),
+            per_token(entry.kl)
+        ));
+    }
+    if entries.len() > SHOWN {
+        lines.push(format!("  and {} more", entries.len() - SHOWN));
+    }
+    lines.join("\n")
 }

@@ -3,8 +3,10 @@
 mod bench;
 mod device;
 mod doctor;
+mod encode;
 mod eval;
 mod generate;
+mod gsm8k;
 mod inspect;
 mod interrupt;
 mod kernels;
@@ -12,10 +14,12 @@ mod model;
 mod output;
 mod parity;
 mod plan;
+mod probe;
 mod progress;
 mod quickstart;
 mod report;
 mod sweep;
+mod text_args;
 mod tokenize;
 mod train;
 mod watch;
@@ -43,10 +47,16 @@ enum Command {
     Tokenize(tokenize::Args),
     /// Train a model, or continue a run
     Train(train::Args),
-    /// Measure a model on shards: nll, kl and their sum
+    /// Measure a model on shards and texts: bounds and causal figures, by what z has seen
     Eval(eval::Args),
     /// Write text, from the prior or from the posterior of a prompt
-    Generate(generate::Args),
+    Generate(Box<generate::Args>),
+    /// Keep the latents of texts: means and log variances of their posteriors, in a file
+    Encode(encode::Args),
+    /// Find out what the latents of each layer know: reconstruction with those of some layers only
+    Probe(probe::Args),
+    /// Ask the questions of GSM8K, and tell pass@k
+    Gsm8k(gsm8k::Args),
     /// Compare this build with the PyTorch oracle, quantity by quantity
     Parity(parity::Args),
     /// Tell parameters, bytes, FLOPs and floor time before anything is allocated
@@ -73,7 +83,10 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tokenize(args) => tokenize::run(args),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
-        Command::Generate(args) => generate::run(args),
+        Command::Generate(args) => generate::run(*args),
+        Command::Encode(args) => encode::run(args),
+        Command::Probe(args) => probe::run(args),
+        Command::Gsm8k(args) => gsm8k::run(args),
         Command::Parity(args) => parity::run(args),
         Command::Plan(args) => plan::run(args),
         Command::Bench(args) => bench::run(args),

@@ -40,6 +40,22 @@ impl Meter {
         Self::new("{bar:30} {pos}/{len} sequences {msg}, ETA {eta}", "sequences")
     }
 
+    /// For texts, where it is known how many there are or not.
+    pub fn texts(total: Option<u64>) -> Self {
+        Self::new(
+            match total {
+                Some(_) => "{bar:30} {pos}/{len} texts, ETA {eta}",
+                None => "{spinner} {pos} texts",
+            },
+            "texts",
+        )
+    }
+
+    /// For answers to questions.
+    pub fn answers() -> Self {
+        Self::new("{bar:30} {pos}/{len} answers, ETA {eta}", "answers")
+    }
+
     /// For iterations of training; the message brings the time left.
     pub fn iterations() -> Self {
         Self::new("{bar:30} {pos}/{len} {msg}", "iterations")
@@ -57,6 +73,20 @@ impl Meter {
         if due || position == total {
             self.last.set(Some(Instant::now()));
             tell!("{position}/{total} {}: {message}", self.unit);
+        }
+    }
+
+    /// Shows a count, of so many or of nobody knows how many.
+    pub fn count(&self, position: u64, total: Option<u64>) {
+        match (total, &self.bar) {
+            (Some(total), _) => self.set(position, total, ""),
+            (None, Some(bar)) => bar.set_position(position),
+            (None, None) => {
+                if self.last.get().is_none_or(|last| last.elapsed() >= INTERVAL) {
+                    self.last.set(Some(Instant::now()));
+                    tell!("{position} {}", self.unit);
+                }
+            }
         }
     }
 

@@ -85,7 +85,8 @@ pub struct FastConfig {
     pub lr: f64,
     /// Decay of the velocity, for `sgd`. Default 0.9.
     pub momentum: f64,
-    /// Step size s of `langevin`, the same in all steps. Default 1e-3.
+    /// Step size s of `langevin`, the same in all steps. Default 0.01, which suits
+    /// `tiny`; longer texts pull harder, and may need less.
     pub langevin_step: f64,
     /// Where the cosine inside the loop ends, as a share of the peak. Default 0.1.
     pub floor: f64,
@@ -119,7 +120,8 @@ pub enum Method {
     /// Langevin dynamics on z itself (equation 4 of the paper). There is no posterior in closed
     /// form, hence no KL: -log p(z) is reported in its place. The chain starts at mu's start.
     Langevin,
-    /// Stochastic gradient descent with momentum on (mu, logvar).
+    /// Stochastic gradient descent with momentum on (mu, logvar). The gradient is that of a sum over
+    /// tokens, so `lr` has to be far below AdamW's, such as 0.003.
     Sgd,
     /// The natural gradient of the Gaussian on (mu, logvar).
     Natural,
@@ -151,7 +153,7 @@ impl Default for FastConfig {
             steps: 16,
             lr: 0.34,
             momentum: 0.9,
-            langevin_step: 1e-3,
+            langevin_step: 0.01,
             floor: 0.1,
             beta1: 0.9,
             beta2: 0.999,

@@ -206,15 +206,12 @@ fn what_is_read_ahead_is_what_would_be_read() {
 #[test]
 fn a_damaged_batch_is_told_of_when_it_is_wanted() {
     let mut tokens = numbered(0, 61);
-    tokens[58] = 300;
+    let dir = corpus("train", &[tokens.clone()]);
+    let third = open(dir.path(), 5).unwrap().next_windows(3)[2] as usize;
+    tokens[5 * third + 2] = 300;
     let dir = corpus("train", &[tokens]);
-    let open = || open(dir.path(), 5).unwrap();
-    let mut loader = open();
-    let (mut x, mut y) = (Vec::new(), Vec::new());
-    let good = (0..).take_while(|_| loader.next_batch(1, &mut x, &mut y).is_ok()).count();
-    assert!((1..12).contains(&good), "{good}");
-    let mut prefetch = ahead(open(), 0, 1);
-    for _ in 0..good {
+    let mut prefetch = ahead(open(dir.path(), 5).unwrap(), 0, 1);
+    for _ in 0..2 {
         let batch = prefetch.next().unwrap();
         prefetch.give(batch.block);
     }

@@ -7,6 +7,14 @@ use super::{Apparatus, Measurement, Portion, SequenceFigures};
 use crate::Result;
 use crate::config::{Config, FastConfig};
 
+/// Draws of z that a stretch is scored with; a fitted point is one.
+pub(super) fn draws_of(stretch: Stretch, config: &Config, how: &Measurement<'_>) -> usize {
+    match stretch.from > 0 && config.fast.method.is_point() {
+        true => 1,
+        false => how.samples,
+    }
+}
+
 /// Scores one stretch of every window of a portion, the first of which has the random numbers of
 /// sequence `first`; `figures` has a place for each. The apparatus is as long as the stretch
 /// reaches: it never holds what comes after.
@@ -32,8 +40,9 @@ pub(super) fn score_stretch(
             0 => scorer.begin()?,
             seen => scorer.fit(first, seen)?,
         }
-        let mut draws = Vec::with_capacity(how.samples);
-        for k in 0..how.samples {
+        let samples = draws_of(stretch, config, how);
+        let mut draws = Vec::with_capacity(samples);
+        for k in 0..samples {
             match stretch.from {
                 0 => scorer.draw_prior(first, k)?,
                 _ => scorer.draw_posterior(first, k)?,
@@ -41,7 +50,7 @@ pub(super) fn score_stretch(
             draws.push(scorer.token_nll()?);
         }
         for (place, figures) in figures.iter_mut().enumerate() {
-            let mut mixture = Mixture::new(how.samples);
+            let mut mixture = Mixture::new(samples);
             for at in stretch.from..stretch.to {
                 let target = scorer.targets(place)[at];
                 if target < 0 {

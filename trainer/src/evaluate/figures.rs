@@ -4,7 +4,7 @@ use std::f64::consts::LN_2;
 
 use super::EvaluateError;
 
-/// What a z that has seen everything is worth.
+/// What several draws from a posterior that has seen everything are worth.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Weighted {
     /// Nats of all tokens, mean over fresh draws from the posterior. The fast loop keeps one draw of
@@ -12,8 +12,6 @@ pub struct Weighted {
     pub fresh_nll: f64,
     /// Nats: the importance-weighted bound on `-log p(x)`.
     pub importance: f64,
-    /// Tokens that were the most probable ones at the posterior mean.
-    pub correct: usize,
 }
 
 /// One sequence under one view.
@@ -26,15 +24,18 @@ pub struct SequenceFigures {
     pub token_nll: Vec<f64>,
     /// Bytes of the scored tokens.
     pub bytes: usize,
-    /// Nats of KL of the posterior from the prior; 0 for causal views, which send no z.
+    /// Nats of KL of the posterior from the prior, `-log p(z)` where z is a point; 0 for causal
+    /// views, which send no z.
     pub kl: f64,
-    /// Absent for causal views.
-    pub posterior: Option<Weighted>,
+    /// Tokens that were the most probable ones at the posterior mean; absent for causal views.
+    pub correct: Option<usize>,
+    /// Absent for causal views, and where z is a point.
+    pub weighted: Option<Weighted>,
 }
 
 impl SequenceFigures {
     pub(super) fn unscored(window: u64) -> Self {
-        Self { window, token_nll: Vec::new(), bytes: 0, kl: 0.0, posterior: None }
+        Self { window, token_nll: Vec::new(), bytes: 0, kl: 0.0, correct: None, weighted: None }
     }
 
     /// Adds a scored token.
@@ -59,7 +60,7 @@ impl SequenceFigures {
     }
 
     pub(super) fn check(&self) -> Result<(), EvaluateError> {
-        let weighted = self.posterior.unwrap_or_default();
+        let weighted = self.weighted.unwrap_or_default();
         let parts = [
             ("nll", self.nll()),
             ("KL", self.kl),
@@ -117,7 +118,8 @@ impl Averages {
         let bytes: usize = sequences.iter().map(|s| s.bytes).sum();
         let per_token = |nats: f64| nats / tokens as f64;
         let (nll, kl) = (per_token(sum(&|s| s.nll())), per_token(sum(&|s| s.kl)));
-        let weighted: Option<Vec<Weighted>> = sequences.iter().map(|s| s.posterior).collect();
+        let weighted: Option<Vec<Weighted>> = sequences.iter().map(|s| s.weighted).collect();
+        let correct: Option<usize> = sequences.iter().map(|s| s.correct).sum();
         let total = |figure: &dyn Fn(&Weighted) -> f64| {
             weighted.as_ref().map(|all| per_token(all.iter().map(figure).sum()))
         };
@@ -127,7 +129,7 @@ impl Averages {
             tokens,
             bytes,
             nll,
-            kl: weighted.as_ref().map(|_| kl),
+            kl: correct.map(|_| kl),
             bound,
             bound_error: standard_error(sequences, bound),
             fresh_bound: total(&|w| w.fresh_nll).map(|fresh| fresh + kl),
@@ -135,7 +137,7 @@ impl Averages {
             mean_perplexity: sum(&|s| s.bound().exp()) / sequences.len() as f64,
             corpus_perplexity: bound.exp(),
             bits_per_byte: (bytes > 0).then(|| bound * tokens as f64 / LN_2 / bytes as f64),
-            accuracy: total(&|w| w.correct as f64),
+            accuracy: correct.map(|correct| per_token(correct as f64)),
         }
     }
 }
@@ -154,14 +156,20 @@ fn standard_error(sequences: &[SequenceFigures], ratio: f64) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn sequence(token_nll: &[f64], kl: f64, posterior: Option<Weighted>) -> SequenceFigures {
-        SequenceFigures { window: 0, token_nll: token_nll.to_vec(), bytes: 4, kl, posterior }
+    fn sequence(
+        token_nll: &[f64],
+        kl: f64,
+        posterior: Option<(Weighted, usize)>,
+    ) -> SequenceFigures {
+        let (weighted, correct) = posterior.unzip();
+        let token_nll = token_nll.to_vec();
+        SequenceFigures { window: 0, token_nll, bytes: 4, kl, correct, weighted }
     }
 
     #[test]
     fn averages_are_what_their_names_say() {
         let weighted =
-            |fresh_nll, importance, correct| Some(Weighted { fresh_nll, importance, correct });
+            |fresh_nll, importance, correct| Some((Weighted { fresh_nll, importance }, correct));
         let found = Averages::of(&[
             sequence(&[1.0, 2.0], 1.0, weighted(3.5, 3.0, 1)),
             sequence(&[1.0, 0.5, 1.5, 1.0], 2.0, weighted(4.5, 5.0, 3)),
@@ -193,5 +201,10 @@ mod tests {
         let found = Averages::of(&[sequence(&[1.0, 2.0], 0.0, None)]);
         assert_eq!((found.nll, found.bound, found.bound_error), (1.5, 1.5, None));
         assert_eq!((found.kl, found.fresh_bound, found.accuracy), (None, None, None));
+        // A point has a price, and nothing to be drawn.
+        let point = SequenceFigures { correct: Some(1), ..sequence(&[1.0, 2.0], 4.0, None) };
+        let found = Averages::of(&[point]);
+        assert_eq!((found.kl, found.bound, found.accuracy), (Some(2.0), 3.5, Some(0.5)));
+        assert_eq!(found.importance_bound, None);
     }
 }

@@ -4,21 +4,21 @@ use std::sync::atomic::AtomicBool;
 
 use ltm_engine::Device;
 
-use super::causal::score_stretch;
+use super::causal::{draws_of, score_stretch};
 use super::posterior::score_posteriors;
 use super::{EvaluateError, Evaluator, Portion, SequenceFigures, View};
 use crate::Result;
 use crate::config::{Config, FastConfig};
 use crate::model::{BatchShape, Parameters};
 use crate::plan::Inference;
-use crate::posterior::inference_settings;
+use crate::posterior::variational_settings;
 
 /// What to measure, and how.
 #[derive(Clone, Copy)]
 pub struct Measurement<'a> {
     /// What z has seen.
     pub view: View,
-    /// Fast steps instead of those of the configuration; see [`inference_settings`].
+    /// Fast steps instead of those of the configuration; see [`variational_settings`].
     pub fast_steps: Option<usize>,
     /// Draws of z, at least 1: from the prior or posterior of a causal view, whose predictions are
     /// averaged; from the posterior of [`View::All`], for the importance-weighted bound.
@@ -48,7 +48,8 @@ pub struct Subject<'a> {
 pub struct Measured {
     /// Fast steps of each fit; 0 where nothing is fitted.
     pub fast_steps: usize,
-    /// Draws of z of each sequence; 1 where there are no latents to draw.
+    /// Most draws of z of each sequence; 1 where there are no latents to draw, or fitted ones are
+    /// points.
     pub samples: usize,
     /// Sequences that had a token to score, in the order asked for.
     pub sequences: Vec<SequenceFigures>,
@@ -82,9 +83,11 @@ pub fn measure(
         View::Blocks(block) if block >= longest => {}
         view => view.check(longest)?,
     }
-    let samples = if subject.config.model.latents == 0 { 1 } else { how.samples };
+    let one = subject.config.model.is_autoregressive()
+        || subject.config.fast.method.is_point() && matches!(how.view, View::All | View::Front(_));
+    let samples = if one { 1 } else { how.samples };
     let how = &Measurement { samples, ..*how };
-    let fast = inference_settings(subject.config, how.fast_steps);
+    let fast = variational_settings(subject.config, how.fast_steps);
     let stretches = |seq: usize| how.view.stretches(seq).len().max(1);
     let total = portions.iter().map(|p| p.windows.len() * stretches(p.seq)).sum();
     let mut work = Work { how, fast: &fast, done: 0, total };
@@ -180,7 +183,8 @@ impl Work<'_> {
             let scope = (portion, stretch, first);
             score_stretch(on, subject.config, scope, (how, fast), &mut figures, advance)?;
             let extent = (portion.windows.len(), stretch.to);
-            flops += self.flops(subject, extent, stretch.from > 0, how.samples);
+            let draws = draws_of(stretch, subject.config, how);
+            flops += self.flops(subject, extent, stretch.from > 0, draws);
         }
         Ok((figures, flops))
     }

@@ -32,6 +32,7 @@ pub use error::EvaluateError;
 pub use figures::{Averages, SequenceFigures, Weighted};
 pub use measure::{Measured, Measurement, Subject, measure};
 pub use mixture::log_mean_exp;
+pub(crate) use reconstruction::Reconstruction;
 pub use score::{Continuation, Curve, Evaluation, Figures, SequenceScore, Summary};
 pub use source::{Portion, Sequences};
 pub use text_set::{Cut, TextOptions, TextSet, token_bytes};

@@ -14,7 +14,7 @@ use crate::{Result, sites};
 const ROWS: usize = 128;
 
 /// A pass that ends in the final hidden states, and the projection of them to tokens.
-pub(super) struct Reconstruction {
+pub(crate) struct Reconstruction {
     program: Program,
     /// `[rows, D]` storage.
     hidden: Buffer,
@@ -33,7 +33,7 @@ impl Reconstruction {
     ///
     /// # Errors
     /// If the device has no memory left.
-    pub(super) fn new(
+    pub(crate) fn new(
         device: &mut dyn Device,
         config: &Config,
         parameters: &Parameters,
@@ -70,7 +70,7 @@ impl Reconstruction {
 
     /// `[batch, T]`: the most probable token of every place at the z at hand, the smaller id where
     /// two are as probable.
-    pub(super) fn guess(&mut self, device: &mut dyn Device) -> Result<Vec<i32>> {
+    pub(crate) fn guess(&mut self, device: &mut dyn Device) -> Result<Vec<i32>> {
         self.program.run(Segment::All, device)?;
         let (width, vocab) = (self.model.dim, self.model.vocab_size);
         let mut guesses = Vec::with_capacity(self.rows);

@@ -10,6 +10,7 @@ use super::density::log_ratio;
 use super::{Apparatus, EvaluateError, Sequences};
 use crate::config::{Config, FastConfig};
 use crate::model::BatchShape;
+use crate::posterior::prior::HostPrior;
 use crate::posterior::{Draw, FastTrace, WeightGradients, draw_prior, draw_start, infer};
 use crate::{Error, Result, sites};
 
@@ -169,13 +170,19 @@ impl<'m, 'a> Scorer<'m, 'a> {
         draw_prior(&mut *self.on.device, self.on.workspace, draw)
     }
 
-    /// Replaces z by draw `k` from the fitted posteriors. Its noise is not that of the fast loop,
+    /// Whether what was fitted is a point, of which there is but one draw.
+    pub(super) fn is_point(&self) -> bool {
+        self.fast.method.is_point()
+    }
+
+    /// Replaces z by draw `k` from the fitted posteriors, leaves it where it is a point. Its noise is not that of the fast loop,
     /// which has adapted mu to its own: a mean over these draws estimates the bound without bias.
     pub(super) fn draw_posterior(&mut self, first: u32, k: usize) -> Result<()> {
         // Iteration 0 of this site is the noise of the fast loop.
         let draw = self.draw(first, k as u32 + 1);
+        let point = self.is_point();
         let Apparatus { device, workspace, .. } = &mut self.on;
-        if workspace.gaussian.is_empty() {
+        if point || workspace.gaussian.is_empty() {
             return Ok(());
         }
         device.normal(&Normal {
@@ -214,7 +221,11 @@ impl<'m, 'a> Scorer<'m, 'a> {
     }
 
     /// `[batch]`: `log p(z) - log q(z|x)` at the last draw from the posteriors.
-    pub(super) fn log_ratios(&mut self, posterior: &Posterior) -> Result<Vec<f64>> {
+    pub(super) fn log_ratios(
+        &mut self,
+        posterior: &Posterior,
+        prior: &HostPrior,
+    ) -> Result<Vec<f64>> {
         let Apparatus { device, workspace, .. } = &mut self.on;
         let per_sample = workspace.gaussian.per_sample();
         if per_sample == 0 {
@@ -224,6 +235,6 @@ impl<'m, 'a> Scorer<'m, 'a> {
         let parts = posterior.mu.chunks_exact(per_sample);
         let parts = parts.zip(posterior.logvar.chunks_exact(per_sample));
         let parts = parts.zip(eps.chunks_exact(per_sample));
-        Ok(parts.map(|((mu, logvar), eps)| log_ratio(mu, logvar, eps)).collect())
+        Ok(parts.map(|((mu, logvar), eps)| log_ratio(prior, mu, logvar, eps)).collect())
     }
 }

@@ -40,6 +40,27 @@ pub enum GenerateError {
         /// Ids of the model.
         vocab: usize,
     },
+    /// Latents of another shape.
+    #[error(
+        "{found} numbers of latents; this model has {latents} latents of {width} numbers, {} in \
+         all: they are those of another model", latents * width
+    )]
+    Latents {
+        /// Numbers given.
+        found: usize,
+        /// Latents of the model.
+        latents: usize,
+        /// Numbers of each.
+        width: usize,
+    },
+    /// Latents that are no numbers.
+    #[error("number {place} of the latents is {value}; expected finite numbers")]
+    NotFinite {
+        /// Place among the numbers.
+        place: usize,
+        /// The number.
+        value: f32,
+    },
     /// A setting out of its range.
     #[error("{name} = {value}; expected {expected}")]
     Setting {

@@ -1,50 +1,51 @@
 //! Text from a model: first a thought, then its words.
 //!
-//! z comes from the prior, or from the posterior of a prompt, inferred by the fast loop
-//! as in evaluation. Then tokens are decoded one by one, each seeing the `window` tokens before
-//! it and all of z.
+//! z comes from the prior, from the posterior of a prompt, inferred by the fast loop as in
+//! evaluation, or from the caller. Then tokens are decoded one by one, each seeing the `window`
+//! tokens before it and all of z. With [`Refit`] z is inferred anew now and then, from the text
+//! as it has become.
 //!
 //! A text may grow beyond `model.max_seq_len`: window attention reaches only back, whatever
 //! the position. But the model was trained on positions below it, the latents' positions lie
 //! below it, and latent attention at larger distances is extrapolation, so expect quality to
 //! fall there.
 //!
-//! Everything drawn is a function of (seed, sample, position): the same request gives the same
-//! text.
+//! Everything drawn is a function of (seed, sample, place in the text), and texts that are
+//! written together do not touch each other: the same request gives the same text, bit for bit,
+//! alone or among others. What stands in a text up to a place depends on nothing after it.
 
+mod check;
+mod choose;
 mod decoder;
 mod error;
+mod figures;
 mod layer;
+mod prompts;
 mod sampling;
 #[cfg(test)]
 mod tests;
+mod text;
+mod thought;
 
 pub use error::GenerateError;
-pub use sampling::Sampling;
+pub use figures::TextFigures;
+pub(crate) use prompts::string_of;
+pub use prompts::{Prompt, PromptError, read_prompts};
+pub use sampling::{Sampling, decimal};
+pub use text::{Drawn, End, Generated};
+pub use thought::{Latents, Refit, Thought};
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
 
-use ltm_engine::ops::Sample;
-use ltm_engine::philox::Stream;
 use ltm_engine::{Buffer, DType, Device, DeviceExt};
 
 use crate::config::{Config, FastConfig};
 use crate::model::{BatchShape, Parameters};
-use crate::passes::{PassPlan, Purpose};
-use crate::posterior::{Draw, WeightGradients, draw_prior, draw_start, infer};
 use crate::workspace::Workspace;
 use crate::{Result, sites};
 use decoder::Decoder;
-
-/// Where z comes from. A model without latents has none, and writes the same text either way.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Latents {
-    /// The model's prior: N(0, I), or the one that it has learned.
-    Prior,
-    /// The posterior of the prompt, inferred with these settings; their peak learning rate is
-    /// `lr`. See [`crate::posterior::inference_settings`].
-    Posterior(FastConfig),
-}
+use text::Text;
 
 /// What to write.
 #[derive(Clone, Debug)]
@@ -54,214 +55,142 @@ pub struct Request<'a> {
     pub prompt: &'a [i32],
     /// Where z comes from.
     pub latents: Latents,
+    /// Whether z is inferred anew as the text grows.
+    pub refit: Option<Refit>,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// Number of the text among those of this seed; each has its own random numbers.
     pub sample: u32,
+    /// Whether to tell [`Generated::drawn`].
+    pub figures: bool,
     /// Ends the text early once this is set.
     pub stop: &'a AtomicBool,
 }
 
-/// Why a text ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It has [`Sampling::max_tokens`].
-    Length,
-    /// [`Sampling::end`] was drawn.
-    EndOfText,
-    /// [`Request::stop`] was set.
-    Stopped,
-}
-
-/// What the fast loop found of a prompt of n tokens, of which it predicts the last n - 1.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Thought {
-    /// Tokens predicted.
-    pub tokens: usize,
-    /// Their nats in all before each fast step, `[steps]`.
-    pub nll: Vec<f64>,
-    /// KL from the prior before each fast step, nats, `[steps]`.
-    pub kl: Vec<f64>,
-}
-
-/// A text.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Generated {
-    /// The new tokens, without the prompt.
-    pub tokens: Vec<i32>,
-    /// Why there are no more.
-    pub end: End,
-    /// How z was inferred; `None` if it was drawn from the prior, or there is none.
-    pub thought: Option<Thought>,
-}
-
-/// Writes texts with the weights of [`Parameters`], one at a time. It shares their memory, so
-/// the texts of a trainer's generator come from the weights as they are at the time.
+/// Writes texts with the weights of [`Parameters`]. It shares their memory, so the texts of a
+/// trainer's generator come from the weights as they are at the time.
 pub struct Generator {
     config: Config,
     weights: Parameters,
     decoder: Decoder,
     /// For latents of the prior.
     workspace: Workspace,
-    /// `[1]` i32.
-    token: Buffer,
+    /// `[L, M, D]` storage, for latents of the caller.
+    given: Buffer,
+    /// `[texts]` i32.
+    tokens: Buffer,
 }
 
 impl Generator {
-    /// Allocates the caches: `2 * window * D` numbers per layer.
+    /// A generator that writes one text at a time.
+    ///
+    /// # Errors
+    /// As [`Generator::with_room`].
+    pub fn new(device: &mut dyn Device, config: &Config, parameters: &Parameters) -> Result<Self> {
+        Self::with_room(device, config, parameters, 1)
+    }
+
+    /// A generator that writes up to `texts` texts together. Allocates the caches:
+    /// `2 * window * D` numbers per layer and text.
     ///
     /// # Errors
     /// If the configuration is contradictory or the device has no memory left.
-    pub fn new(device: &mut dyn Device, config: &Config, parameters: &Parameters) -> Result<Self> {
-        let shape = BatchShape { batch: 1, seq: 1 };
-        let workspace = Workspace::new(device, &config.model, shape, (config.storage(), false), 0)?;
+    pub fn with_room(
+        device: &mut dyn Device,
+        config: &Config,
+        parameters: &Parameters,
+        texts: usize,
+    ) -> Result<Self> {
+        let (shape, texts) = (BatchShape { batch: 1, seq: 1 }, texts.max(1));
+        let storage = config.storage();
+        let workspace = Workspace::new(device, &config.model, shape, (storage, false), 0)?;
         workspace.know_prior(parameters)?;
         Ok(Self {
             config: config.clone(),
             weights: parameters.frozen(),
-            decoder: Decoder::new(device, &config.model, parameters)?,
+            decoder: Decoder::new(device, &config.model, parameters, texts)?,
             workspace,
-            token: device.alloc(DType::I32, 1)?,
+            given: device.alloc(storage, config.model.latents * config.model.dim)?,
+            tokens: device.alloc(DType::I32, texts)?,
         })
     }
 
     /// Writes one text; `emit` gets each new token as soon as it is drawn.
     ///
     /// # Errors
-    /// [`GenerateError`], [`crate::Error::Interrupted`] if it was stopped before z was inferred, or
-    /// a device that fails.
+    /// As [`Generator::write`].
     pub fn generate(
         &mut self,
         device: &mut dyn Device,
         request: &Request<'_>,
         emit: &mut dyn FnMut(i32),
     ) -> Result<Generated> {
-        let vocab = request.sampling.check(self.config.model.vocab_size)?;
-        self.check_prompt(request)?;
-        let thought = match &request.latents {
-            Latents::Posterior(fast) if !self.config.model.is_autoregressive() => {
-                Some(self.infer(device, request, fast)?)
-            }
-            _ => {
-                self.imagine(device, request)?;
-                None
-            }
-        };
-        for &token in request.prompt {
-            self.decoder.push(device, token)?;
-        }
-        let mut tokens = Vec::new();
-        let end = loop {
-            if tokens.len() >= request.sampling.max_tokens {
-                break End::Length;
-            }
-            if request.stop.load(Ordering::Relaxed) {
-                break End::Stopped;
-            }
-            if let Some(&last) = tokens.last() {
-                self.decoder.push(device, last)?;
-            }
-            let token = self.draw(device, request, vocab)?;
-            if request.sampling.end == Some(token) {
-                break End::EndOfText;
-            }
-            tokens.push(token);
+        let mut emit = |_: usize, token: i32| {
             emit(token);
+            ControlFlow::Continue(())
         };
-        Ok(Generated { tokens, end, thought })
+        let written = self.write(device, std::slice::from_ref(request), &mut emit)?;
+        Ok(written.into_iter().next().unwrap_or_default())
     }
 
-    fn check_prompt(&self, request: &Request<'_>) -> std::result::Result<(), GenerateError> {
-        let (prompt, model) = (request.prompt, &self.config.model);
-        let tokens = prompt.len();
-        let vocab = model.vocab_size;
-        let known = |token: i32| usize::try_from(token).is_ok_and(|token| token < vocab);
-        if let Some(place) = prompt.iter().position(|&token| !known(token)) {
-            let token = prompt[place];
-            return Err(GenerateError::UnknownToken { place, token, vocab });
+    /// Writes a text for each request, as many together as there is room for. `emit` gets the
+    /// number of the request and each new token as soon as it is drawn, and ends that text by
+    /// [`ControlFlow::Break`].
+    ///
+    /// # Errors
+    /// [`GenerateError`], before anything is written; [`crate::Error::Interrupted`] if it was
+    /// stopped before the first z of each text was inferred; or a device that fails.
+    pub fn write(
+        &mut self,
+        device: &mut dyn Device,
+        requests: &[Request<'_>],
+        emit: &mut dyn FnMut(usize, i32) -> ControlFlow<()>,
+    ) -> Result<Vec<Generated>> {
+        for request in requests {
+            request.check(&self.config.model)?;
         }
-        match request.latents {
-            _ if model.is_autoregressive() && tokens > 0 => Ok(()),
-            _ if model.is_autoregressive() => Err(GenerateError::NoStart),
-            Latents::Prior if tokens == 0 => Err(GenerateError::NoStart),
-            Latents::Posterior(_) if tokens < 2 => Err(GenerateError::PromptTooShort { tokens }),
-            Latents::Posterior(_) if tokens > model.max_seq_len => {
-                Err(GenerateError::PromptTooLong { tokens, most: model.max_seq_len })
+        let (room, mut written) = (self.decoder.texts(), Vec::with_capacity(requests.len()));
+        for group in requests.chunks(room) {
+            let first = written.len();
+            let mut emit = |index: usize, token: i32| emit(first + index, token);
+            let mut texts = Vec::with_capacity(group.len());
+            for (slot, request) in group.iter().enumerate() {
+                texts.push(self.open(device, slot, request)?);
             }
-            _ => Ok(()),
+            while self.advance(device, &mut texts, &mut emit)? {}
+            written.extend(texts.into_iter().map(Text::close));
         }
+        Ok(written)
     }
 
-    fn random(request: &Request<'_>, site_offset: u32) -> Draw {
-        Draw {
-            seed: request.sampling.seed,
-            iteration: 0,
-            first_sample: request.sample,
-            site_offset,
-        }
-    }
-
-    /// Starts a sequence with z from the prior.
-    fn imagine(&mut self, device: &mut dyn Device, request: &Request<'_>) -> Result<()> {
-        draw_prior(device, &self.workspace, Self::random(request, 0))?;
-        Ok(self.decoder.start(device, &self.workspace.z)?)
-    }
-
-    /// Starts a sequence with z from the posterior of the prompt.
-    fn infer(
+    /// The posterior of a prompt: what the fast loop found, and z, `[L, M, D]`, for
+    /// [`Latents::Given`]; nothing for a model without latents.
+    ///
+    /// # Errors
+    /// [`GenerateError`], [`crate::Error::Interrupted`], or a device that fails.
+    pub fn infer(
         &mut self,
         device: &mut dyn Device,
-        request: &Request<'_>,
+        prompt: &[i32],
         fast: &FastConfig,
-    ) -> Result<Thought> {
-        let (prompt, model) = (request.prompt, &self.config.model);
-        let shape = BatchShape { batch: 1, seq: prompt.len() - 1 };
-        let plan = PassPlan::record(&self.config, shape, Purpose::Inference)?;
-        let storage = self.config.storage();
-        let mut workspace = Workspace::new(device, model, shape, (storage, false), fast.steps)?;
-        let passes = plan.allocate(device, &self.weights, &workspace)?;
-        workspace.load(device, &prompt[..shape.seq], &prompt[1..])?;
-        let draw = Self::random(request, sites::VALIDATION_OFFSET);
-        draw_start(device, &workspace, &self.config.posterior, draw)?;
-        let none = WeightGradients::None;
-        let (peak, stop) = (fast.lr, request.stop);
-        infer(device, &passes, &mut workspace, fast, peak, none, stop)?;
-        let trace = workspace.read_trace(device, fast.steps)?;
-        self.decoder.start(device, &workspace.z)?;
-        Ok(Thought {
-            tokens: shape.seq,
-            nll: trace.nll.into_iter().flatten().collect(),
-            kl: trace.kl.into_iter().flatten().collect(),
-        })
-    }
-
-    /// Chooses the next token.
-    fn draw(
-        &mut self,
-        device: &mut dyn Device,
-        request: &Request<'_>,
-        vocab: usize,
-    ) -> Result<i32> {
-        let sampling = &request.sampling;
-        let logits = self.decoder.logits(device, vocab)?;
-        device.sample(&Sample {
-            logits: &logits,
-            tokens: &self.token,
-            rows: 1,
-            vocab,
-            temperature: sampling.temperature,
-            top_k: sampling.top_k,
-            top_p: sampling.top_p,
-            stream: Stream {
-                seed: sampling.seed,
-                site: sites::SAMPLE_TOKEN,
-                sample: request.sample,
-                iteration: 0,
-            },
-            position: self.decoder.position() as u32,
-        })?;
-        let mut token = [0];
-        device.download(&self.token, &mut token)?;
-        Ok(token[0])
+        (seed, sample): (u64, u32),
+        stop: &AtomicBool,
+    ) -> Result<(Thought, Vec<f32>)> {
+        let request = Request {
+            prompt,
+            latents: Latents::Posterior(fast.clone()),
+            refit: None,
+            sampling: Sampling { seed, ..Sampling::default() },
+            sample,
+            figures: false,
+            stop,
+        };
+        request.check(&self.config.model)?;
+        if self.config.model.is_autoregressive() {
+            return Ok((Thought::default(), Vec::new()));
+        }
+        let draw = request.draw(sites::VALIDATION_OFFSET, 0);
+        let (thought, z) = self.fit(device, prompt, fast, draw, stop)?;
+        Ok((thought, device.read_numbers(&z)?))
     }
 }

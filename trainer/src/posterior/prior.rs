@@ -165,14 +165,26 @@ impl HostPrior {
         })
     }
 
+    /// That of the model a workspace serves.
+    ///
+    /// # Errors
+    /// As [`Workspace::prior`], or if the device fails.
+    pub fn of(device: &mut dyn Device, workspace: &Workspace) -> Result<Self> {
+        Ok(match workspace.prior()?.gaussian() {
+            None => Self::standard(workspace.gaussian.per_sample()),
+            Some(p) => Self { mean: device.read(p.mean)?, logvar: device.read(p.logvar)? },
+        })
+    }
+
     /// `log p(z)` of one sequence, nats, in f64; `z` is `[N, D]` in the order of the prior (that of
     /// mu; the latents that passes read are layer-major over the batch).
-    pub fn log_density(&self, z: &[f32]) -> f64 {
-        let term = |(i, &z): (usize, &f32)| {
-            let (distance, logvar) = (f64::from(z) - f64::from(self.mean[i]), self.logvar(i));
+    pub fn log_density(&self, z: impl IntoIterator<Item = f64>) -> f64 {
+        let term = |(z, (&mean, &logvar)): (f64, (&f32, &f32))| {
+            let (distance, logvar) = (z - f64::from(mean), f64::from(logvar));
             distance * distance * (-logvar).exp() + logvar + TAU.ln()
         };
-        -0.5 * z.iter().enumerate().map(term).sum::<f64>()
+        let prior = self.mean.iter().zip(&self.logvar);
+        -0.5 * z.into_iter().zip(prior).map(term).sum::<f64>()
     }
 
     /// KL of `N(mu, exp(logvar))` of one sequence from the prior, for each latent vector of `width`
@@ -198,16 +210,13 @@ impl HostPrior {
 /// # Errors
 /// If the device fails.
 pub fn weighted_kl(device: &mut dyn Device, workspace: &Workspace) -> Result<f64> {
-    let KlTerm { prior, weight, free, width } = workspace.kl_term()?;
+    let KlTerm { weight, free, width, .. } = workspace.kl_term()?;
     let weight = f64::from(weight);
     if free == 0.0 || workspace.method.is_point() {
         return Ok(weight * workspace.sequence_kl(device)?.iter().sum::<f64>());
     }
     let n = workspace.gaussian.per_sample();
-    let host = match prior {
-        None => HostPrior::standard(n),
-        Some(p) => HostPrior { mean: device.read(p.mean)?, logvar: device.read(p.logvar)? },
-    };
+    let host = HostPrior::of(device, workspace)?;
     let (mu, logvar): (Vec<f32>, Vec<f32>) =
         (device.read(&workspace.mu)?, device.read(&workspace.logvar)?);
     let sequences = mu.chunks_exact(n.max(1)).zip(logvar.chunks_exact(n.max(1)));

@@ -71,7 +71,7 @@ fn every_method_lowers_what_it_minimises_and_reports_its_divergence() {
             assert!(total(12) < total(0), "{method:?}: {} to {}", total(0), total(12));
             for (s, (mu, logvar)) in posteriors(&mut trainer).into_iter().enumerate() {
                 let expected = match point {
-                    true => -prior.log_density(&mu),
+                    true => -prior.log_density(mu.iter().map(|&z| f64::from(z))),
                     false => prior.vector_kls(&mu, &logvar, 16).iter().sum(),
                 };
                 let found = trace.kl[12][s];
@@ -135,7 +135,7 @@ fn the_gradient_of_a_learned_prior_is_that_of_the_objective() {
         let config = trainer.config.clone();
         let objective = |prior: &HostPrior| -> f64 {
             let cost = |(mu, logvar): &(Vec<f32>, Vec<f32>)| match config.fast.method.is_point() {
-                true => -prior.log_density(mu),
+                true => -prior.log_density(mu.iter().map(|&z| f64::from(z))),
                 false => prior
                     .vector_kls(mu, logvar, 16)
                     .into_iter()

@@ -49,7 +49,9 @@ pub(super) fn draw(
                 vocab: Some(tokenizer.vocab_size() as usize),
                 ..Sampling::default()
             },
+            refit: None,
             sample: 0,
+            figures: false,
             stop,
         };
         let text = match generator.generate(device, &request, &mut |_| {}) {
@@ -79,7 +81,15 @@ pub(crate) fn rehearse(trainer: &mut Trainer) -> Result<()> {
     for (prompt, latents) in requests {
         let sampling =
             Sampling { temperature: TEMPERATURE, max_tokens: LENGTH, ..Sampling::default() };
-        let request = Request { prompt, latents, sampling, sample: 0, stop: &NEVER };
+        let request = Request {
+            prompt,
+            latents,
+            refit: None,
+            sampling,
+            sample: 0,
+            figures: false,
+            stop: &NEVER,
+        };
         generator.generate(device.as_mut(), &request, &mut |_| {})?;
     }
     Ok(())

@@ -139,7 +139,10 @@ fn cell(
     settings: &[Setting],
     change: &impl Fn(Layers) -> std::result::Result<Layers, ConfigError>,
 ) -> Result<Cell> {
-    let refused = |source| SweepError::Settings { cell: name.to_owned(), source };
+    let refused = |source: ConfigError| SweepError::Settings {
+        cell: name.to_owned(),
+        source: Box::new(source),
+    };
     let layered = |iterations: u64| -> std::result::Result<Config, ConfigError> {
         let mut layers = Layers::preset(file.preset)?;
         for Setting { key, value, origin } in file.base.iter().chain(settings) {

@@ -39,7 +39,7 @@ pub enum SweepError {
         /// The cell.
         cell: String,
         /// What is wrong.
-        source: ConfigError,
+        source: Box<ConfigError>,
     },
     /// A budget that does not buy one iteration.
     #[error(

@@ -15,6 +15,7 @@ mod cell;
 mod curves;
 mod error;
 mod file;
+mod reader;
 mod result;
 mod score;
 mod summary;
@@ -168,9 +169,8 @@ fn check(options: &SweepOptions) -> Result<()> {
             let (seq, vocab) = (config.seq_len(), config.model.vocab_size);
             Loader::open(&options.data, split, seq, config.train.seed, vocab)?;
         }
-        let (context, seq) = (score::context(config, options.scoring), config.seq_len());
-        if !(1..seq).contains(&context) {
-            return Err(EvaluateError::Context { context, seq }.into());
+        for view in score::views(config, options.scoring) {
+            view.check(config.seq_len())?;
         }
         for &seed in &options.seeds {
             stored(&options.run_directory(cell, seed), &cell.with_seed(seed))?;

@@ -60,7 +60,7 @@ impl RunResult {
             Err(source) => return Err(SweepError::Unreadable { path, source }.into()),
         };
         let damaged = |error: serde_json::Error| {
-            Error::Sweep(SweepError::Damaged { path, message: error.to_string() })
+            Error::from(SweepError::Damaged { path, message: error.to_string() })
         };
         serde_json::from_str(&text).map(Some).map_err(damaged)
     }

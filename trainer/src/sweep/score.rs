@@ -10,7 +10,10 @@ use super::{Result, Scoring, SweepError};
 use crate::checkpoint::{self, Purpose};
 use crate::config::Config;
 use crate::data::{Loader, Split};
-use crate::evaluate::{Evaluator, Options, evaluate};
+use crate::evaluate::{
+    Averages, Evaluation, Evaluator, Measurement, Options, Portion, Subject, View, evaluate,
+    measure,
+};
 use crate::metrics::{self, Metrics};
 use crate::model::{BatchShape, Parameters};
 use crate::run_dir::RunPaths;
@@ -30,27 +33,22 @@ pub struct Figure {
     /// Whether it says by itself which of two cells is the better one: the smaller it is. An nll
     /// whose z has seen the text does not.
     pub ranks: bool,
-    /// The number.
+    /// The number, a finite one.
     pub value: f64,
 }
 
-impl Figure {
-    fn new(key: &str, title: &str, seen: impl Into<String>, value: f64) -> Self {
-        let (key, title, seen) = (key.to_owned(), title.to_owned(), seen.into());
-        Self { key, title, seen, ranks: false, value }
-    }
-
-    fn ranking(self) -> Self {
-        Self { ranks: true, ..self }
-    }
-}
-
-/// Tokens of each sequence that z may see where the rest is predicted.
-pub(super) fn context(config: &Config, scoring: Scoring) -> usize {
-    match scoring.context {
-        0 => (config.seq_len() / 2).max(1),
+/// The views of which figures are taken, for sequences of the length of `config`.
+pub(super) fn views(config: &Config, scoring: Scoring) -> [View; 4] {
+    let part = |set: usize, of: usize| match set {
+        0 => (config.seq_len() / of).max(1),
         fixed => fixed,
-    }
+    };
+    [
+        View::All,
+        View::Prior,
+        View::Front(part(scoring.context, 2)),
+        View::Blocks(part(scoring.block, 4)),
+    ]
 }
 
 /// Scores the last checkpoint of a run on the validation shards of `data`.
@@ -73,34 +71,91 @@ pub(super) fn score(
     loader.expect_tokenizer(&checkpoint.state().tokenizer)?;
     let wanted = if scoring.sequences == 0 { usize::MAX } else { scoring.sequences };
     let windows = loader.fixed_windows(wanted);
-
     let parameters = Parameters::zeroed(device, &config.model, (config.storage(), false))?;
     parameters.load(device, &checkpoint)?;
-    let shape = BatchShape { batch: BATCH.min(windows.len()), seq };
-    let mut evaluator = Evaluator::new(device, &config, &parameters, shape)?;
-    let mut evaluated = |context: Option<usize>| {
-        let options = Options { fast_steps: None, context, stop, progress: &|_| {} };
-        evaluate(evaluator.on(device), &config, &loader, &windows, &options)
-    };
 
-    let whole = "all of the text";
-    let mut figures = Vec::new();
+    let mut figures = Figures(Vec::new());
     let lines: Vec<Metrics> = metrics::read(&paths.metrics())?;
     if let Some(validation) = lines.iter().rev().find_map(|line| line.validation.as_ref()) {
         let title = "bound of the last validation";
-        figures.push(Figure::new("val_bound", title, whole, validation.val_bound).ranking());
+        figures.add("val_bound", title, (View::All, true), validation.val_bound);
     }
-    let summary = evaluated(None)?.summary;
-    let corpus = summary.corpus;
-    figures.push(Figure::new("bound", "bound", whole, corpus.bound).ranking());
-    figures.push(Figure::new("nll", "nll", whole, corpus.nll));
-    figures.push(Figure::new("kl", "kl", whole, corpus.kl));
-    let title = "perplexity of the bound, mean over sequences";
-    figures.push(Figure::new("ppl", title, whole, summary.per_sequence.perplexity).ranking());
-    let context = context(&config, scoring);
-    if let Some(rest) = evaluated(Some(context))?.summary.continuation {
-        let seen = format!("the first {context} tokens of each sequence, none of those scored");
-        figures.push(Figure::new("unseen_nll", "nll of the rest", seen, rest.nll).ranking());
+    let subject = &mut Subject { device, config: &config, parameters: &parameters };
+    let mut of_view = |view: View| {
+        let portion = Portion { source: Box::new(&loader), seq, windows: windows.clone() };
+        let how = Measurement {
+            view,
+            fast_steps: None,
+            samples: scoring.samples,
+            batch: BATCH,
+            token_bytes: &[],
+            stop,
+            progress: &|_, _| {},
+        };
+        Ok::<_, crate::Error>(Averages::of(&measure(subject, &[portion], &how)?.sequences))
+    };
+    let [all, prior, front, blocks] = views(&config, scoring);
+    if config.fast.method.is_point() {
+        figures.of_prior(prior, &of_view(prior)?);
+        let shape = BatchShape { batch: BATCH.min(windows.len()), seq };
+        let mut evaluator = Evaluator::new(subject.device, &config, &parameters, shape)?;
+        let mut evaluated = |context: Option<usize>| {
+            let options = Options { fast_steps: None, context, stop, progress: &|_| {} };
+            evaluate(evaluator.on(subject.device), &config, &loader, &windows, &options)
+        };
+        let whole = evaluated(None)?;
+        let View::Front(context) = front else { return Ok(figures.0) };
+        figures.of_points(&whole, (front, &evaluated(Some(context))?));
+        return Ok(figures.0);
     }
-    Ok(figures)
+    figures.of_posteriors(all, &of_view(all)?);
+    figures.of_prior(prior, &of_view(prior)?);
+    let title = "nll of the rest of each sequence";
+    figures.add("front_nll", title, (front, true), of_view(front)?.nll);
+    figures.add("blocks_nll", "nll, block by block", (blocks, true), of_view(blocks)?.nll);
+    Ok(figures.0)
+}
+
+struct Figures(Vec<Figure>);
+
+impl Figures {
+    /// Adds a number if it is one.
+    fn add(&mut self, key: &str, title: &str, (view, ranks): (View, bool), value: f64) {
+        if value.is_finite() {
+            let (key, title, seen) = (key.to_owned(), title.to_owned(), view.words());
+            self.0.push(Figure { key, title, seen, ranks, value });
+        }
+    }
+
+    fn of_prior(&mut self, view: View, averages: &Averages) {
+        let title = "nll of the mixture of draws of z";
+        self.add("prior_nll", title, (view, true), averages.nll);
+    }
+
+    fn of_posteriors(&mut self, view: View, averages: &Averages) {
+        self.add("bound", "bound, nll + kl", (view, true), averages.bound);
+        self.add("nll", "nll", (view, false), averages.nll);
+        let mut optional = |key, title, ranks, value: Option<f64>| {
+            self.add(key, title, (view, ranks), value.unwrap_or(f64::NAN));
+        };
+        optional("kl", "kl", false, averages.kl);
+        let title = "bound at fresh draws of z, not those that the fast loop has adapted to";
+        optional("fresh_bound", title, true, averages.fresh_bound);
+        optional("iw_bound", "importance-weighted bound", true, averages.importance_bound);
+        optional("ppl", "perplexity, mean of exp(bound) over sequences", true, {
+            Some(averages.mean_perplexity)
+        });
+    }
+
+    /// Langevin dynamics has no posterior, hence no KL and no bound.
+    fn of_points(&mut self, whole: &Evaluation, (view, rest): (View, &Evaluation)) {
+        let corpus = &whole.summary.corpus;
+        self.add("nll", "nll", (View::All, false), corpus.nll);
+        let title = "-log p(z), a density's, and no KL";
+        self.add("neg_log_prior", title, (View::All, false), corpus.kl);
+        if let Some(rest) = &rest.summary.continuation {
+            let title = "nll of the rest of each sequence";
+            self.add("front_nll", title, (view, true), rest.nll);
+        }
+    }
 }

@@ -57,7 +57,7 @@ pub(super) fn legend(summary: &Summary) -> Vec<String> {
         .iter()
         .map(|column| {
             let unit = if column.title.starts_with("perplexity") { "" } else { ", nats per token" };
-            format!("{}: {}{unit}; z is fitted on {}", column.key, column.title, column.seen)
+            format!("{}: {}{unit}; z has seen {}", column.key, column.title, column.seen)
         })
         .collect();
     if !lines.is_empty() {
@@ -66,8 +66,9 @@ pub(super) fn legend(summary: &Summary) -> Vec<String> {
             n => format!("{n} validation sequences"),
         };
         lines.push(format!(
-            "figures but val_bound are over {sequences}; a cell without latents has no z, and its \
-             kl is 0"
+            "all but val_bound are over {sequences}, with {} draws of z; a cell without latents \
+             has no z, and its kl is 0",
+            summary.scoring.samples
         ));
         lines.push(
             "± is the standard deviation over seeds (one degree of freedom less than seeds)"

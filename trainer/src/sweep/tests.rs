@@ -118,7 +118,11 @@ fn what_is_wrong_is_named_with_its_line() {
     refused(&block("[cell]\nfast.steps = 4"), &["[[cell]]"]);
     let scored = |line: &str| block(&format!("{one}[evaluate]\n{line}"));
     refused(&scored("context = -1"), &[&at(8, "`context = -1`"), "0 or above"]);
-    refused(&scored("sequence = 1"), &[&at(8, "`sequence`"), "sequences or context"]);
+    refused(&scored("samples = 0"), &[&at(8, "`samples = 0`"), "at least 1"]);
+    refused(
+        &scored("sequence = 1"),
+        &[&at(8, "`sequence`"), "sequences, samples, context or block"],
+    );
 }
 
 #[test]

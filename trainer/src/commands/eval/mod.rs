@@ -252,9 +252,12 @@ fn fill(
     table: &mut Table,
 ) -> anyhow::Result<()> {
     let token_bytes = token_bytes(&model.tokenizer)?;
-    let latents = model.config.model.latents > 0;
+    let latents = !model.config.model.is_autoregressive();
     for Wanted { view, set, fast_steps } in wanted(args, sets, latents) {
-        let words = if latents { view.words() } else { view.words_without_latents() };
+        let mut words = if latents { view.words() } else { view.words_without_latents() };
+        if latents && view == View::All && model.config.fast.method.is_point() {
+            words += "; z is a point, and kl stands for -log p(z)";
+        }
         let steps = fast_steps.map(|steps| format!("{steps} fast steps, ")).unwrap_or_default();
         let what = format!("of {}, {steps}z has seen {words}", set.name);
         let progress = |done: usize, total: usize| meter.set(done as u64, total as u64, &what);

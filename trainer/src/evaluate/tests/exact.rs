@@ -2,13 +2,22 @@
 
 use super::causal::measurement;
 use super::*;
+use crate::config::PriorKind;
 use crate::evaluate::{Averages, Measurement, Portion, Subject, View, measure};
 
 const SEQ: usize = LENGTH;
 
 /// A single latent vector of width 2.
 fn small() -> Trainer {
+    small_with(PriorKind::Standard)
+}
+
+/// Mean and log variance of the prior, where it is learned.
+const PRIOR: [[f32; 2]; 2] = [[0.6, -0.4], [0.3, -0.5]];
+
+fn small_with(prior: PriorKind) -> Trainer {
     let mut config = config();
+    config.model.prior = prior;
     let model = &mut config.model;
     (model.dim, model.layers, model.heads, model.latents) = (2, 1, 1, 1);
     // A posterior that ends wide enough to reach all of p(z|x).
@@ -26,6 +35,11 @@ fn small() -> Trainer {
             trainer.device.upload(&weights, &values).unwrap();
         }
     }
+    if let Some(ranges) = trainer.parameters.layout.prior() {
+        for (range, values) in ranges.into_iter().zip(&PRIOR) {
+            trainer.parameters.set(trainer.device.as_mut(), range, values).unwrap();
+        }
+    }
     trainer
 }
 
@@ -34,6 +48,10 @@ fn small() -> Trainer {
 fn exact(trainer: &mut Trainer, window: u64) -> f64 {
     const POINTS: usize = 145;
     const STEP: f32 = 1.0 / 12.0;
+    let prior = match trainer.config.model.prior {
+        PriorKind::Standard => [[0.0; 2]; 2],
+        PriorKind::Learned => PRIOR,
+    };
     let Trainer { device, config, parameters, .. } = trainer;
     let shape = BatchShape { batch: POINTS, seq: SEQ };
     let mut evaluator = Evaluator::new(device.as_mut(), config, parameters, shape).unwrap();
@@ -48,8 +66,11 @@ fn exact(trainer: &mut Trainer, window: u64) -> f64 {
         device.upload(&workspace.z, &z).unwrap();
         let nll = scorer.token_nll().unwrap();
         for (z, nll) in z.chunks_exact(2).zip(nll.chunks_exact(SEQ)) {
-            let squared: f64 = z.iter().map(|&z| f64::from(z * z)).sum();
-            let log_prior = -0.5 * squared - std::f64::consts::TAU.ln();
+            let term = |i: usize| {
+                let (mean, logvar) = (f64::from(prior[0][i]), f64::from(prior[1][i]));
+                (f64::from(z[i]) - mean).powi(2) / logvar.exp() + logvar
+            };
+            let log_prior = -0.5 * (term(0) + term(1)) - std::f64::consts::TAU.ln();
             terms.push(log_prior - nll.iter().map(|&x| f64::from(x)).sum::<f64>());
         }
     }
@@ -87,4 +108,26 @@ fn draws_from_the_prior_tend_to_the_exact_likelihood() {
     let exact = exact(&mut trainer, 4);
     let gaps = [1, 16, 1024].map(|n| averages(&mut trainer, View::Prior, n).bound - exact);
     assert!(gaps[0] > gaps[1] && gaps[1] > gaps[2] && gaps[2].abs() < 3e-3, "{gaps:?}");
+}
+
+/// A learned prior is what z is drawn from, and what a draw of the posterior is weighed against.
+#[test]
+fn both_tend_to_the_exact_likelihood_under_a_learned_prior() {
+    let mut trainer = small_with(PriorKind::Learned);
+    let exact = exact(&mut trainer, 4);
+    let drawn = averages(&mut trainer, View::Prior, 1024).bound;
+    let weighed = averages(&mut trainer, View::All, 512).importance_bound.unwrap();
+    let gaps = [drawn - exact, weighed - exact];
+    assert!(gaps.iter().all(|gap| gap.abs() < 3e-3), "{gaps:?}");
+    let standard = averages(&mut small(), View::Prior, 1024).bound;
+    assert!((standard - exact).abs() > 0.01, "the prior must matter for this to be a test");
+}
+
+/// Without a posterior there is no bound: one of another method is fitted.
+#[test]
+fn a_model_of_points_is_evaluated_by_adamw() {
+    let mut trainer = small();
+    let expected = averages(&mut trainer, View::All, 8);
+    trainer.config.fast.method = crate::config::Method::Langevin;
+    assert_eq!(averages(&mut trainer, View::All, 8), expected);
 }

@@ -1,11 +1,19 @@
-use ltm_autograd::Segment;
+//! Texts of a small model: how they end, what is refused, what they depend on.
+
+mod cached;
+mod choices;
+mod refits;
+mod together;
+
+use std::sync::atomic::Ordering;
+
 use ltm_engine::Ops;
 use ltm_engine::cpu::Cpu;
 use ltm_engine::ops::Normal;
 
 use super::*;
-use crate::Error;
 use crate::posterior::inference_settings;
+use crate::{Error, sites};
 
 const LENGTH: usize = 24;
 
@@ -20,7 +28,7 @@ fn config() -> Config {
     config
 }
 
-/// Weights far from their initial values, so that every part of the decoder matters.
+/// Weights far from their initial values, so that every part of the decoder matters; gains of 1.
 fn parameters(device: &mut Cpu, config: &Config) -> Parameters {
     let parameters = Parameters::zeroed(device, &config.model, (config.storage(), false)).unwrap();
     device
@@ -32,10 +40,13 @@ fn parameters(device: &mut Cpu, config: &Config) -> Parameters {
             first_sample: 0,
             samples: 1,
             per_sample: parameters.values.len(),
-            mean: 0.05,
-            std: 0.3,
+            mean: 0.0,
+            std: 0.2,
         })
         .unwrap();
+    for gain in parameters.layout.entries().iter().filter(|entry| entry.shape.len() == 1) {
+        parameters.set(device, gain.range.clone(), &vec![1.0; gain.range.len()]).unwrap();
+    }
     parameters
 }
 
@@ -45,7 +56,15 @@ fn tokens(count: usize) -> Vec<i32> {
 
 fn request<'a>(prompt: &'a [i32], stop: &'a AtomicBool) -> Request<'a> {
     let sampling = Sampling { max_tokens: 30, ..Sampling::default() };
-    Request { prompt, latents: Latents::Prior, sampling, sample: 0, stop }
+    Request {
+        prompt,
+        latents: Latents::Prior,
+        refit: None,
+        sampling,
+        sample: 0,
+        figures: false,
+        stop,
+    }
 }
 
 fn setup() -> (Cpu, Config, Generator) {
@@ -62,55 +81,6 @@ fn write(device: &mut Cpu, generator: &mut Generator, request: &Request<'_>) -> 
     text
 }
 
-/// `-log softmax(logits)[target]`.
-fn nll(logits: &[f32], target: i32) -> f64 {
-    let sum: f64 = logits.iter().map(|&l| f64::from(l).exp()).sum();
-    sum.ln() - f64::from(logits[target as usize])
-}
-
-#[test]
-fn one_token_at_a_time_equals_the_whole_sequence() {
-    for (latent_rope, latents) in [(true, true), (false, true), (true, false)] {
-        let (mut device, mut config) = (Cpu::new(1).unwrap(), config());
-        config.model.latent_rope = latent_rope;
-        if !latents {
-            (config.model.latents, config.fast.steps) = (0, 0);
-        }
-        let parameters = parameters(&mut device, &config);
-        let shape = BatchShape { batch: 1, seq: LENGTH };
-        let plan = PassPlan::record(&config, shape, Purpose::Inference).unwrap();
-        let mut workspace =
-            Workspace::new(&mut device, &config.model, shape, (config.storage(), false), 0)
-                .unwrap();
-        let passes = plan.allocate(&mut device, &parameters, &workspace).unwrap();
-        let ids = tokens(LENGTH + 1);
-        workspace.load(&mut device, &ids[..LENGTH], &ids[1..]).unwrap();
-        let draw = Draw { seed: 3, iteration: 0, first_sample: 0, site_offset: 0 };
-        draw_prior(&mut device, &workspace, draw).unwrap();
-        passes.prefix.run(Segment::Forward, &mut device).unwrap();
-        passes.score.run(Segment::All, &mut device).unwrap();
-        let expected: Vec<f32> = device.read(&workspace.token_nll).unwrap();
-
-        let mut decoder = Decoder::new(&mut device, &config.model, &parameters).unwrap();
-        // The second text finds the caches full of the first.
-        for _ in 0..2 {
-            decoder.start(&mut device, &workspace.z).unwrap();
-            for (position, expected) in expected.iter().enumerate() {
-                assert_eq!(decoder.position(), position);
-                decoder.push(&mut device, ids[position]).unwrap();
-                let logits = decoder.logits(&mut device, 50).unwrap();
-                let logits: Vec<f32> = device.read(&logits).unwrap();
-                let found = nll(&logits, ids[position + 1]);
-                let error = (found - f64::from(*expected)).abs();
-                assert!(error < 1e-4, "position {position}: {found} against {expected}");
-            }
-        }
-        // The figures are not alike by being flat.
-        let spread = expected.iter().fold(0_f32, |a, &b| a.max((b - expected[0]).abs()));
-        assert!(spread > 1.0, "{expected:?}");
-    }
-}
-
 #[test]
 fn texts_repeat_themselves_and_differ_between_samples() {
     let (mut device, _, mut generator) = setup();
@@ -123,30 +93,6 @@ fn texts_repeat_themselves_and_differ_between_samples() {
     assert_ne!(write(&mut device, &mut generator, &request).tokens, first.tokens);
     (request.sample, request.sampling.seed) = (0, 2);
     assert_ne!(write(&mut device, &mut generator, &request).tokens, first.tokens);
-}
-
-#[test]
-fn greedy_text_is_the_most_probable_continuation() {
-    let (mut device, config, mut generator) = setup();
-    let (prompt, stop) = (tokens(4), AtomicBool::new(false));
-    let mut request = request(&prompt, &stop);
-    request.sampling.temperature = 0.0;
-    let greedy = write(&mut device, &mut generator, &request);
-    request.sampling.temperature = 1.0;
-    request.sampling.top_k = 1;
-    assert_eq!(write(&mut device, &mut generator, &request), greedy);
-
-    let mut decoder = Decoder::new(&mut device, &config.model, &generator.weights).unwrap();
-    decoder.start(&mut device, &generator.workspace.z).unwrap();
-    for &token in &prompt {
-        decoder.push(&mut device, token).unwrap();
-    }
-    for &token in &greedy.tokens {
-        let logits = decoder.logits(&mut device, 50).unwrap();
-        let logits: Vec<f32> = device.read(&logits).unwrap();
-        assert!(logits.iter().all(|&l| l <= logits[token as usize]));
-        decoder.push(&mut device, token).unwrap();
-    }
 }
 
 #[test]
@@ -237,6 +183,29 @@ fn bad_requests_say_what_is_expected() {
     bad.sampling.top_p = 0.0;
     refused(&bad, "top_p = 0; expected above 0, up to 1");
     bad.sampling.top_p = 1.0;
+    bad.sampling.min_p = -0.1;
+    refused(&bad, "min_p = -0.1; expected 0 to 1");
+    bad.sampling.min_p = 0.0;
+    bad.sampling.repetition_penalty = 0.0;
+    refused(&bad, "repetition_penalty = 0; expected a finite number above 0");
+    bad.sampling.repetition_penalty = 1.0;
+    let fast = inference_settings(&config, None);
+    for (every, last, words) in [
+        (0, 24, "refit = 0; expected at least 1"),
+        (3, 1, "refit_last = 1; expected 2 to model.max_seq_len = 24"),
+        (3, 25, "refit_last = 25"),
+    ] {
+        bad.refit = Some(Refit { every, last, fast: fast.clone() });
+        refused(&bad, words);
+    }
+    bad.refit = None;
+    bad.latents = Latents::Given([0.0; 7].into());
+    refused(&bad, "7 numbers of latents; this model has 6 latents of 32 numbers, 192 in all");
+    let mut z = [0.0; 192];
+    z[5] = f32::INFINITY;
+    bad.latents = Latents::Given(z.into());
+    refused(&bad, "number 5 of the latents is inf");
+    bad.latents = Latents::Prior;
     bad.sampling.vocab = Some(51);
     refused(&bad, "vocab = 51; expected 1 to model.vocab_size = 50");
 }
