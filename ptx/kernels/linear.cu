@@ -26,7 +26,8 @@
              unsigned inner, unsigned outer) {                                                      \
         using P = Product<BM, BN, ROWS, COLUMNS, true, true, ALIGNED>;                              \
         __shared__ __align__(16) unsigned char shared[P::kSharedBytes];                             \
-        P::run(shared, x, weight, residual, out, rows, outer, inner, inner, 0, inner);              \
+        P::run(shared, x, weight, Write<bf16>(residual, out, outer), rows, outer, inner, inner, 0,  \
+               inner);                                                                              \
     }
 FORWARD(linear_forward_bf16, 128, 128, 2, 4, true)
 FORWARD(linear_forward_small_bf16, 64, 64, 2, 2, true)
@@ -39,7 +40,8 @@ FORWARD(linear_forward_ragged_bf16, 64, 64, 2, 2, false)
              unsigned inner, unsigned outer) {                                                      \
         using P = Product<BM, BN, ROWS, COLUMNS, true, false, ALIGNED>;                             \
         __shared__ __align__(16) unsigned char shared[P::kSharedBytes];                             \
-        P::run(shared, d_out, weight, addend, d_x, rows, inner, outer, inner, 0, outer);            \
+        P::run(shared, d_out, weight, Write<bf16>(addend, d_x, inner), rows, inner, outer, inner,   \
+               0, outer);                                                                           \
     }
 BACKWARD_INPUT(linear_backward_input_bf16, 128, 128, 2, 4, true)
 BACKWARD_INPUT(linear_backward_input_small_bf16, 64, 64, 2, 2, true)
@@ -66,8 +68,8 @@ struct Cut {
         using P = Product<BM, BN, ROWS, COLUMNS, false, false, ALIGNED>;                            \
         __shared__ __align__(16) unsigned char shared[P::kSharedBytes];                             \
         Cut cut(d_weight, partials, rows, inner, outer, cut_rows);                                  \
-        P::run(shared, d_out, x, cut.addend, cut.out, outer, inner, outer, inner, cut.begin,        \
-               cut.end);                                                                            \
+        P::run(shared, d_out, x, Write<float>(cut.addend, cut.out, inner), outer, inner, outer,     \
+               inner, cut.begin, cut.end);                                                          \
     }
 BACKWARD_WEIGHT(linear_backward_weight_bf16, 128, 128, 2, 4, true)
 BACKWARD_WEIGHT(linear_backward_weight_small_bf16, 64, 64, 2, 2, true)
@@ -77,15 +79,16 @@ extern "C" __global__ void __launch_bounds__(ProductF32::kThreads)
     linear_forward_f32(const float* x, const float* weight, const float* residual, float* out,
                        unsigned rows, unsigned inner, unsigned outer) {
     __shared__ __align__(16) float shared[ProductF32::kSharedBytes / 4];
-    ProductF32::run<true, true>(shared, x, weight, residual, out, rows, outer, inner, inner, 0, inner);
+    ProductF32::run<true, true>(shared, x, weight, Write<float>(residual, out, outer), rows, outer,
+                                inner, inner, 0, inner);
 }
 
 extern "C" __global__ void __launch_bounds__(ProductF32::kThreads)
     linear_backward_input_f32(const float* d_out, const float* weight, const float* addend,
                               float* d_x, unsigned rows, unsigned inner, unsigned outer) {
     __shared__ __align__(16) float shared[ProductF32::kSharedBytes / 4];
-    ProductF32::run<true, false>(shared, d_out, weight, addend, d_x, rows, inner, outer, inner, 0,
-                                 outer);
+    ProductF32::run<true, false>(shared, d_out, weight, Write<float>(addend, d_x, inner), rows, inner,
+                                 outer, inner, 0, outer);
 }
 
 extern "C" __global__ void __launch_bounds__(ProductF32::kThreads)
@@ -93,8 +96,8 @@ extern "C" __global__ void __launch_bounds__(ProductF32::kThreads)
                                unsigned rows, unsigned inner, unsigned outer, unsigned cut_rows) {
     __shared__ __align__(16) float shared[ProductF32::kSharedBytes / 4];
     Cut cut(d_weight, partials, rows, inner, outer, cut_rows);
-    ProductF32::run<false, false>(shared, d_out, x, cut.addend, cut.out, outer, inner, outer, inner,
-                                  cut.begin, cut.end);
+    ProductF32::run<false, false>(shared, d_out, x, Write<float>(cut.addend, cut.out, inner), outer, inner,
+                                  outer, inner, cut.begin, cut.end);
 }
 
 // d_weight += sum over cuts of partials, in ascending order; one thread per number.

@@ -1,8 +1,8 @@
-// One block's tile of a matrix product out = A B (+ addend) in bf16 on tensor cores, where
+// One block's tile of a matrix product A B in bf16 on tensor cores, handed to an epilogue, where
 // A is m x k and B is k x n, each stored in either order: "inner-contiguous" has k running
 // fastest (x and W of y = x W^T), the other has m or n running fastest.
 //
-// A block of warps forms BM x BN numbers of `out`. Tiles of 32 along k go through a ring of three
+// A block of warps forms BM x BN numbers of the product. Tiles of 32 along k go through a ring of three
 // stages in shared memory, filled by cp.async two stages ahead: one barrier per tile. Each byte
 // of A and B is asked for once per block. Shared memory is swizzled in 16-byte units so that
 // both the copies and ldmatrix touch every bank once:
@@ -10,6 +10,7 @@
 //   otherwise         rows of k,    unit u of row r at u ^ (r % 8)
 // f32 sums run over k in ascending order, 16 at a time inside the mma.
 #pragma once
+#include "epilogue.cuh"
 #include "matrix.cuh"
 
 enum { kInnerTile = 32, kStages = 3 };
@@ -55,7 +56,7 @@ struct OperandTile {
 // Brings the tiles of one operand in, one after the other: this thread's share of each, the same
 // places every time. Zeros beyond the matrix. ALIGNED: rows start on 16 bytes, and the bounds of
 // what is contiguous are multiples of 8.
-template <int EXTENT, bool INNER_CONTIGUOUS, int THREADS, bool ALIGNED>
+template <int EXTENT, bool INNER_CONTIGUOUS, int THREADS, bool ALIGNED, class Index>
 struct TileSource {
     using Tile = OperandTile<EXTENT, INNER_CONTIGUOUS>;
     enum {
@@ -72,8 +73,8 @@ struct TileSource {
     unsigned to;
     size_t advance;
 
-    // Rows first.. of `extent`, inner indices inner.. below `inner_end`.
-    __device__ __forceinline__ TileSource(const bf16* source, size_t stride, unsigned first,
+    // The rows of `extent` that `index` gives, inner indices inner.. below `inner_end`.
+    __device__ __forceinline__ TileSource(const bf16* source, size_t stride, Index index,
                                           unsigned extent, unsigned inner, unsigned inner_end) {
         unsigned row = threadIdx.x / Tile::kUnits, unit = threadIdx.x % Tile::kUnits;
         to = Tile::offset(row, unit);
@@ -81,7 +82,7 @@ struct TileSource {
         left = (int)inner_end - (int)(inner + (INNER_CONTIGUOUS ? unit * 8 : row));
 #pragma unroll
         for (int i = 0; i < kCopies; i++) {
-            unsigned outer = first + (INNER_CONTIGUOUS ? row + i * kRowStep : unit * 8);
+            unsigned outer = index(INNER_CONTIGUOUS ? row + i * kRowStep : unit * 8);
             from[i] = source + (INNER_CONTIGUOUS ? outer * stride + (inner + unit * 8)
                                                  : (inner + row + i * kRowStep) * stride + outer);
             beyond[i] = outer >= extent ? kNever : INNER_CONTIGUOUS ? 0 : i * kRowStep;
@@ -99,26 +100,27 @@ struct TileSource {
 };
 
 // Number by number, for rows that start anywhere.
-template <int EXTENT, bool INNER_CONTIGUOUS, int THREADS>
-struct TileSource<EXTENT, INNER_CONTIGUOUS, THREADS, false> {
+template <int EXTENT, bool INNER_CONTIGUOUS, int THREADS, class Index>
+struct TileSource<EXTENT, INNER_CONTIGUOUS, THREADS, false, Index> {
     using Tile = OperandTile<EXTENT, INNER_CONTIGUOUS>;
     const bf16* source;
     size_t stride;
-    unsigned first, extent, inner, inner_end;
+    Index index;
+    unsigned extent, inner, inner_end;
 
-    __device__ __forceinline__ TileSource(const bf16* source, size_t stride, unsigned first,
+    __device__ __forceinline__ TileSource(const bf16* source, size_t stride, Index index,
                                           unsigned extent, unsigned inner, unsigned inner_end)
-        : source(source), stride(stride), first(first), extent(extent), inner(inner), inner_end(inner_end) {}
+        : source(source), stride(stride), index(index), extent(extent), inner(inner), inner_end(inner_end) {}
 
     __device__ __forceinline__ void copy(unsigned char* tile, unsigned) {
 #pragma unroll 4
         for (unsigned i = 0; i < EXTENT * kInnerTile / THREADS; i++) {
             unsigned at = threadIdx.x + i * THREADS;
             unsigned row = at / Tile::kColumns, column = at % Tile::kColumns;
-            unsigned outer = first + (INNER_CONTIGUOUS ? row : column);
+            unsigned outer = index(INNER_CONTIGUOUS ? row : column);
             unsigned k = inner + (INNER_CONTIGUOUS ? column : row);
-            size_t index = INNER_CONTIGUOUS ? outer * stride + k : k * stride + outer;
-            bf16 x = outer < extent && k < inner_end ? source[index] : (bf16)0;
+            size_t from = INNER_CONTIGUOUS ? outer * stride + k : k * stride + outer;
+            bf16 x = outer < extent && k < inner_end ? source[from] : (bf16)0;
             *(bf16*)(tile + Tile::offset(row, column / 8) + column % 8 * 2) = x;
         }
         inner += kInnerTile;
@@ -126,7 +128,7 @@ struct TileSource<EXTENT, INNER_CONTIGUOUS, THREADS, false> {
 };
 
 // BM x BN numbers by ROWS x COLUMNS warps. The extents are m, n and inner indices
-// inner_begin..inner_end. `addend` may be null, or `out` itself.
+// inner_begin..inner_end. What becomes of the numbers an epilogue says, see epilogue.cuh.
 template <int BM, int BN, int ROWS, int COLUMNS, bool A_INNER, bool B_INNER, bool ALIGNED>
 struct Product {
     using TileA = OperandTile<BM, A_INNER>;
@@ -146,9 +148,9 @@ struct Product {
     static_assert(kWarpColumns == 32, "a staged row is one float per lane");
     static_assert(ROWS * COLUMNS * 16 * kPitch * 4 <= kSharedBytes, "staging fits the ring");
 
-    template <typename Out>
+    template <class Epilogue>
     static __device__ __forceinline__ void run(unsigned char* shared, const bf16* a, const bf16* b,
-                                               const Out* addend, Out* out, unsigned m, unsigned n,
+                                               const Epilogue& epilogue, unsigned m, unsigned n,
                                                size_t a_stride, size_t b_stride, unsigned inner_begin,
                                                unsigned inner_end) {
         unsigned column_tiles = (n + BN - 1) / BN;
@@ -156,10 +158,11 @@ struct Product {
         unsigned warp = threadIdx.x / 32;
         unsigned warp_row = warp / COLUMNS * kWarpRows, warp_column = warp % COLUMNS * kWarpColumns;
 
-        TileSource<BM, A_INNER, kThreads, ALIGNED> source_a(a, a_stride, first_row, m, inner_begin,
-                                                            inner_end);
-        TileSource<BN, B_INNER, kThreads, ALIGNED> source_b(b, b_stride, first_column, n, inner_begin,
-                                                            inner_end);
+        typedef typename Epilogue::Columns Columns;
+        TileSource<BM, A_INNER, kThreads, ALIGNED, Consecutive> source_a(a, a_stride, Consecutive{first_row}, m,
+                                                                         inner_begin, inner_end);
+        TileSource<BN, B_INNER, kThreads, ALIGNED, Columns> source_b(b, b_stride, epilogue.columns(first_column),
+                                                                     epilogue.extent(n), inner_begin, inner_end);
         const unsigned address = shared_address(shared);
         // Offsets of the stages that are filled and worked on next.
         unsigned filling = 0, working = 0;
@@ -204,18 +207,18 @@ struct Product {
         }
         copy_async_wait<0>();
         __syncthreads();
-        store(shared, sums, addend, out, m, n, first_row + warp_row, first_column + warp_column);
+        store(shared, sums, epilogue, m, n, first_row + warp_row, first_column + warp_column);
     }
 
     // Each warp passes its numbers through shared memory, 16 rows at a time, so that whole
     // sectors are written: with four numbers per lane, or one where rows are not aligned.
-    template <typename Out>
+    template <class Epilogue>
     static __device__ __forceinline__ void store(unsigned char* shared,
                                                  float (&sums)[kMmaRows][kMmaColumns][4],
-                                                 const Out* addend, Out* out, unsigned m, unsigned n,
+                                                 const Epilogue& epilogue, unsigned m, unsigned n,
                                                  unsigned first_row, unsigned first_column) {
         unsigned lane = threadIdx.x % 32;
-        bool quads = rows_of_fours(n, out, addend);
+        bool quads = epilogue.quads();
         float* staged = (float*)shared + threadIdx.x / 32 * (16 * kPitch);
 #pragma unroll
         for (unsigned i = 0; i < kMmaRows; i++) {
@@ -231,21 +234,13 @@ struct Product {
                 for (unsigned r = lane / 8; r < 16; r += 4) {
                     unsigned row = first_row + i * 16 + r, column = first_column + lane % 8 * 4;
                     if (row >= m || column >= n) continue;
-                    float4 x = *(const float4*)(staged + r * kPitch + lane % 8 * 4);
-                    size_t at = (size_t)row * n + column;
-                    if (addend) {
-                        float4 y = load_four(addend + at);
-                        x = make_float4(x.x + y.x, x.y + y.y, x.z + y.z, x.w + y.w);
-                    }
-                    store_four(out + at, x);
+                    epilogue.four(row, column, staged + r * kPitch + lane % 8 * 4);
                 }
             } else {
                 for (unsigned r = 0; r < 16; r++) {
                     unsigned row = first_row + i * 16 + r, column = first_column + lane;
                     if (row >= m || column >= n) continue;
-                    size_t at = (size_t)row * n + column;
-                    float x = staged[r * kPitch + lane];
-                    out[at] = from_float<Out>(addend ? x + to_float(addend[at]) : x);
+                    epilogue.one(row, column, staged + r * kPitch + lane);
                 }
             }
             __syncwarp();

@@ -1,4 +1,4 @@
-// One block's tile of a matrix product out = A B (+ addend) in f32, for parity with the CPU:
+// One block's tile of a matrix product A B in f32, handed to an epilogue, for parity with the CPU:
 // 64 x 64 numbers by 128 threads, eight rows by four columns each, one fused multiply-add per
 // product, in ascending order of the inner index.
 //
@@ -8,6 +8,7 @@
 // inner-contiguous operand (whole sectors of 32 bytes, and 8 rows x 4 floats cover the 32 banks),
 // or 32 numbers of a row of the other order.
 #pragma once
+#include "epilogue.cuh"
 #include "matrix.cuh"
 
 struct ProductF32 {
@@ -21,9 +22,9 @@ struct ProductF32 {
         kSharedBytes = kStages * 2 * kTileFloats * 4,
     };
 
-    template <bool INNER_CONTIGUOUS>
+    template <bool INNER_CONTIGUOUS, class Index>
     static __device__ __forceinline__ void load(float* tile, const float* source, size_t stride,
-                                                unsigned first, unsigned extent, unsigned inner,
+                                                Index index, unsigned extent, unsigned inner,
                                                 unsigned inner_end) {
         unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
         unsigned shared = shared_address(tile);
@@ -38,29 +39,30 @@ struct ProductF32 {
                 k = part / 2;
                 outer = part % 2 * 32 + lane;
             }
-            bool inside = first + outer < extent && inner + k < inner_end;
-            const float* from = INNER_CONTIGUOUS ? source + (first + outer) * stride + (inner + k)
-                                                 : source + (inner + k) * stride + (first + outer);
+            bool inside = index(outer) < extent && inner + k < inner_end;
+            const float* from = INNER_CONTIGUOUS ? source + index(outer) * stride + (inner + k)
+                                                 : source + (inner + k) * stride + index(outer);
             copy_async_4(shared + (k * kPitch + outer) * 4, inside ? from : source, inside ? 4 : 0);
         }
     }
 
     // Arguments as in Product::run of product_bf16.cuh.
-    template <bool A_INNER, bool B_INNER>
+    template <bool A_INNER, bool B_INNER, class Epilogue>
     static __device__ __forceinline__ void run(float* shared, const float* a, const float* b,
-                                               const float* addend, float* out, unsigned m, unsigned n,
+                                               const Epilogue& epilogue, unsigned m, unsigned n,
                                                size_t a_stride, size_t b_stride, unsigned inner_begin,
                                                unsigned inner_end) {
         unsigned column_tiles = (n + kTile - 1) / kTile;
         unsigned first_row = blockIdx.x / column_tiles * kTile;
-        unsigned first_column = blockIdx.x % column_tiles * kTile;
+        unsigned first_tile_column = blockIdx.x % column_tiles * kTile;
         unsigned row = threadIdx.x / 16 * 8, column = threadIdx.x % 16 * 4;
 
         auto load_tile = [&](unsigned tile) {
             float* stage = shared + tile % kStages * (2 * kTileFloats);
             unsigned inner = inner_begin + tile * kInner;
-            load<A_INNER>(stage, a, a_stride, first_row, m, inner, inner_end);
-            load<B_INNER>(stage + kTileFloats, b, b_stride, first_column, n, inner, inner_end);
+            load<A_INNER>(stage, a, a_stride, Consecutive{first_row}, m, inner, inner_end);
+            load<B_INNER>(stage + kTileFloats, b, b_stride, epilogue.columns(first_tile_column), epilogue.extent(n),
+                          inner, inner_end);
         };
 
         float sums[8][4] = {};
@@ -89,26 +91,20 @@ struct ProductF32 {
             }
         }
 
-        bool quads = rows_of_fours(n, out, addend);
-        first_column += column;
+        bool quads = epilogue.quads();
+        unsigned first_column = first_tile_column + column;
 #pragma unroll
         for (unsigned i = 0; i < 8; i++) {
             unsigned r = first_row + row + i;
             if (r >= m) break;
-            size_t at = (size_t)r * n + first_column;
             if (quads) {
                 if (first_column >= n) break;
-                float4 x = make_float4(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
-                if (addend) {
-                    float4 y = *(const float4*)(addend + at);
-                    x = make_float4(x.x + y.x, x.y + y.y, x.z + y.z, x.w + y.w);
-                }
-                *(float4*)(out + at) = x;
+                epilogue.four(r, first_column, make_float4(sums[i][0], sums[i][1], sums[i][2], sums[i][3]));
             } else {
 #pragma unroll
                 for (unsigned j = 0; j < 4; j++) {
                     if (first_column + j >= n) break;
-                    out[at + j] = addend ? sums[i][j] + addend[at + j] : sums[i][j];
+                    epilogue.one(r, first_column + j, sums[i][j]);
                 }
             }
         }

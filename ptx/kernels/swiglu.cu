@@ -8,39 +8,8 @@
 // Bytes it must move, in numbers per hidden feature: forward 2 in and 1 out, backward 3 in and
 // 2 out. It moves those; rows that are not aligned to 16 bytes go by single numbers.
 
-#include "elementary.cuh"
+#include "gate.cuh"
 #include "vector.cuh"
-
-// One number of each operand at a time, or 16 bytes of them.
-template <typename T>
-struct Gate;
-
-template <>
-struct Gate<float> {
-    static __device__ __forceinline__ float sigmoid(float g) {
-        return __fdiv_rn(1.0f, __fadd_rn(1.0f, exp_rounded(-g)));
-    }
-};
-
-template <>
-struct Gate<bf16> {
-    static __device__ __forceinline__ float sigmoid(float g) {
-        return __fdividef(1.0f, 1.0f + __expf(-g));
-    }
-};
-
-template <typename T>
-__device__ __forceinline__ float forward_one(float g, float u) {
-    return __fmul_rn(__fmul_rn(g, Gate<T>::sigmoid(g)), u);
-}
-
-template <typename T>
-__device__ __forceinline__ void backward_one(float d, float g, float u, float& d_g, float& d_u) {
-    const float s = Gate<T>::sigmoid(g);
-    const float slope = __fmul_rn(s, __fadd_rn(1.0f, __fmul_rn(g, __fsub_rn(1.0f, s))));
-    d_g = __fmul_rn(__fmul_rn(d, u), slope);
-    d_u = __fmul_rn(d, __fmul_rn(g, s));
-}
 
 template <typename T>
 __device__ __forceinline__ void forward(const T* __restrict__ gate_up, T* __restrict__ out,

@@ -24,10 +24,25 @@ pub struct LinearArgs {
 }
 
 #[derive(Clone, Debug)]
-struct Linear {
-    args: LinearArgs,
-    out: Var,
-    rows: usize,
+pub(super) struct Linear {
+    pub(super) args: LinearArgs,
+    pub(super) out: Var,
+    pub(super) rows: usize,
+}
+
+impl Linear {
+    /// Checks the extents and makes the result, in the name of `op`.
+    pub(super) fn record(tape: &mut Tape, op: &'static str, args: LinearArgs) -> Result<Self> {
+        let rows = tape.len(args.x) / args.inner.max(1);
+        tape.expect(op, "x", args.x, rows * args.inner)?;
+        tape.expect(op, "weight", args.weight, args.outer * args.inner)?;
+        if let Some(residual) = args.residual {
+            tape.expect(op, "residual", residual, rows * args.outer)?;
+        }
+        let inputs = [args.x, args.weight, args.residual.unwrap_or(args.x)];
+        let out = tape.intermediate(rows * args.outer, &inputs);
+        Ok(Self { args, out, rows })
+    }
 }
 
 impl Tape {
@@ -36,16 +51,9 @@ impl Tape {
     /// # Errors
     /// If a value has another extent.
     pub fn linear(&mut self, args: LinearArgs) -> Result<Var> {
-        const OP: &str = "linear";
-        let rows = self.len(args.x) / args.inner.max(1);
-        self.expect(OP, "x", args.x, rows * args.inner)?;
-        self.expect(OP, "weight", args.weight, args.outer * args.inner)?;
-        if let Some(residual) = args.residual {
-            self.expect(OP, "residual", residual, rows * args.outer)?;
-        }
-        let inputs = [args.x, args.weight, args.residual.unwrap_or(args.x)];
-        let out = self.intermediate(rows * args.outer, &inputs);
-        self.operations.push(Box::new(Linear { args, out, rows }));
+        let linear = Linear::record(self, "linear", args)?;
+        let out = linear.out;
+        self.operations.push(Box::new(linear));
         Ok(out)
     }
 }
@@ -131,10 +139,10 @@ impl Step for InputGradient {
 }
 
 #[derive(Debug)]
-struct WeightGradient {
-    op: Linear,
-    d_out: Var,
-    d_weight: Var,
+pub(super) struct WeightGradient {
+    pub(super) op: Linear,
+    pub(super) d_out: Var,
+    pub(super) d_weight: Var,
 }
 
 impl Step for WeightGradient {

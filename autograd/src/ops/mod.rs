@@ -2,13 +2,14 @@
 
 pub(crate) mod add;
 mod embedding;
+mod feed_forward;
 mod latent_attention;
 mod linear;
 mod linear_cross_entropy;
 mod rms_norm;
-mod swiglu;
 mod window_attention;
 
+pub use feed_forward::FeedForwardArgs;
 pub use latent_attention::LatentAttentionArgs;
 pub use linear::LinearArgs;
 pub use linear_cross_entropy::{LinearCrossEntropyArgs, Losses};

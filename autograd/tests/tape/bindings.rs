@@ -1,6 +1,6 @@
 //! What the tape and the program turn down.
 
-use ltm_autograd::ops::{LinearArgs, LinearCrossEntropyArgs};
+use ltm_autograd::ops::{FeedForwardArgs, LinearArgs, LinearCrossEntropyArgs};
 use ltm_autograd::{Error, GradientMode, Segment, Tape, Var};
 use ltm_engine::DType;
 use ltm_engine::Device;
@@ -54,14 +54,27 @@ fn buffers_must_match_their_values() {
 #[test]
 fn extents_are_checked_when_recorded() {
     let mut tape = Tape::new();
-    let [seven, eight, twelve] = [7, 8, 12].map(|n| tape.constant(DType::F32, n));
+    let [seven, eight, twelve, sixteen] = [7, 8, 12, 16].map(|n| tape.constant(DType::F32, n));
     let extent = |result| matches!(result, Err(Error::Extent { .. }));
     assert!(extent(tape.linear(args(seven, twelve))), "x is no whole number of rows");
     assert!(extent(tape.linear(args(eight, eight))), "the matrix is too small");
     let residual = Some(seven);
     assert!(extent(tape.linear(LinearArgs { residual, ..args(eight, twelve) })));
     assert!(extent(tape.rms_norm(seven, eight, 1e-5)));
-    assert!(extent(tape.swiglu(seven, 2)));
+    let gated = FeedForwardArgs {
+        x: eight,
+        gate_up: sixteen,
+        down: eight,
+        residual: None,
+        inner: 4,
+        width: 2,
+        outer: 4,
+    };
+    assert!(tape.feed_forward(gated).is_ok());
+    assert!(extent(tape.feed_forward(FeedForwardArgs { x: seven, ..gated })));
+    assert!(extent(tape.feed_forward(FeedForwardArgs { gate_up: eight, ..gated })));
+    assert!(extent(tape.feed_forward(FeedForwardArgs { down: seven, ..gated })));
+    assert!(extent(tape.feed_forward(FeedForwardArgs { residual, ..gated })));
     let tokens = tape.constant(DType::I32, 3);
     assert!(extent(tape.embedding(seven, tokens, tokens, 4)));
     assert!(extent(tape.embedding(eight, tokens, seven, 4)), "one entry of the order per token");

@@ -1,6 +1,6 @@
 //! A decoder of one layer, with every operation of the tape in it.
 
-use ltm_autograd::ops::{LatentAttentionArgs, LinearArgs, LinearCrossEntropyArgs};
+use ltm_autograd::ops::{FeedForwardArgs, LatentAttentionArgs, LinearArgs, LinearCrossEntropyArgs};
 use ltm_autograd::{GradientMode, Program, Result, Segment, Tape, Var};
 use ltm_engine::cpu::Cpu;
 use ltm_engine::ops::{LatentAttentionShape, WindowAttentionShape};
@@ -166,9 +166,16 @@ fn record(r: &mut Recorder, [tokens, order, targets, nll, lse]: [Var; 5], z: Var
     let h = r.linear(attended, (WIDTH, WIDTH), Some(h))?;
 
     let n = r.norm(h)?;
-    let gate_up = r.linear(n, (WIDTH, 2 * HIDDEN), None)?;
-    let gated = r.tape.swiglu(gate_up, HIDDEN)?;
-    let h = r.linear(gated, (HIDDEN, WIDTH), Some(h))?;
+    let (gate_up, down) = (r.matrix(2 * HIDDEN, WIDTH), r.matrix(WIDTH, HIDDEN));
+    let h = r.tape.feed_forward(FeedForwardArgs {
+        x: n,
+        gate_up,
+        down,
+        residual: Some(h),
+        inner: WIDTH,
+        width: HIDDEN,
+        outer: WIDTH,
+    })?;
 
     let hidden = r.norm(h)?;
     r.tape.linear_cross_entropy(LinearCrossEntropyArgs {

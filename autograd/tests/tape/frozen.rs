@@ -16,8 +16,7 @@ fn frozen_weights_emit_no_gradient_steps() {
         operations[loss + 1..],
         [
             "rms_norm_backward",
-            "linear_backward_input",
-            "swiglu_backward",
+            "linear_swiglu_backward",
             "linear_backward_input",
             "rms_norm_backward",
             "linear_backward_input",

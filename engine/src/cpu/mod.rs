@@ -19,6 +19,7 @@ mod latent_attention;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
+mod linear_swiglu;
 mod math;
 mod matmul;
 mod memory;
@@ -222,6 +223,16 @@ impl Ops for Cpu {
         self.pool.install(|| {
             latent_attention::backward(self.id, args, &mut self.ropes, &mut self.partials)
         })
+    }
+
+    fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear_swiglu::forward(self.id, args))
+    }
+
+    fn linear_swiglu_backward(&mut self, args: &LinearSwigluBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear_swiglu::backward(self.id, args))
     }
 
     fn swiglu_forward(&mut self, args: &SwigluForward<'_>) -> Result<()> {

@@ -30,6 +30,15 @@ vectorized! {
     }
 }
 
+/// The gradient of `gate_up` for the one of the result that stands in the second half of each row of
+/// `d_gate_up`.
+pub fn backward_in_place(gate_up: &[f32], d_gate_up: &mut [f32], width: usize) {
+    let both = 2 * BLOCK * width;
+    for_each(d_gate_up.chunks_mut(both).zip(gate_up.chunks(both)), |(d_gate_up, gate_up)| {
+        gated_gradient_in_place(gate_up, d_gate_up, width);
+    });
+}
+
 pub fn backward(device: DeviceId, args: &SwigluBackward<'_>) -> Result<()> {
     const OP: &str = "swiglu_backward";
     let gate_up = read::<f32>(device, OP, args.gate_up)?;
@@ -53,6 +62,21 @@ vectorized! {
             let inputs = gate.iter().zip(up).zip(d_out);
             for (((&g, &u), &d), (d_g, d_u)) in inputs.zip(d_gate.iter_mut().zip(d_up)) {
                 let s = sigmoid(g);
+                *d_g = d * u * (s * (1.0 + g * (1.0 - s)));
+                *d_u = d * (g * s);
+            }
+        }
+    }
+}
+
+vectorized! {
+    fn gated_gradient_in_place(gate_up: &[f32], d_gate_up: &mut [f32], width: usize) {
+        let rows = gate_up.chunks_exact(2 * width).zip(d_gate_up.chunks_exact_mut(2 * width));
+        for (row, d_row) in rows {
+            let (gate, up) = row.split_at(width);
+            let (d_gate, d_up) = d_row.split_at_mut(width);
+            for ((&g, &u), (d_g, d_u)) in gate.iter().zip(up).zip(d_gate.iter_mut().zip(d_up)) {
+                let (s, d) = (sigmoid(g), *d_u);
                 *d_g = d * u * (s * (1.0 + g * (1.0 - s)));
                 *d_u = d * (g * s);
             }

@@ -3,7 +3,7 @@
 
 use super::{
     Driver, Gpu, adamw, add, embedding, gaussian, latent_attention, linear, linear_cross_entropy,
-    normal, rms_norm, sample, swiglu, trace, window_attention,
+    linear_swiglu, normal, rms_norm, sample, swiglu, trace, window_attention,
 };
 use crate::Result;
 use crate::ops::*;
@@ -72,6 +72,16 @@ impl<D: Driver> Ops for Gpu<D> {
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()> {
         args.check()?;
         latent_attention::backward(self, args)
+    }
+
+    fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()> {
+        args.check()?;
+        linear_swiglu::forward(self, args)
+    }
+
+    fn linear_swiglu_backward(&mut self, args: &LinearSwigluBackward<'_>) -> Result<()> {
+        args.check()?;
+        linear_swiglu::backward(self, args)
     }
 
     fn swiglu_forward(&mut self, args: &SwigluForward<'_>) -> Result<()> {

@@ -164,4 +164,28 @@ impl<D: Driver> Gpu<D> {
             false => own.iter().try_for_each(|launch| self.driver.launch(launch)),
         }
     }
+
+    /// Computes a product by whom it was chosen for, and what `after` makes of it; `own` are the
+    /// launches of our kernels for the product by itself, `both` those that do all of it.
+    pub(super) fn multiply_and(
+        &mut self,
+        product: &Product,
+        own: &[Launch],
+        after: &Launch,
+        both: &[Launch],
+    ) -> Result<()> {
+        if self.rehearsing {
+            let launches = own.iter().chain([after]).chain(both);
+            launches.into_iter().try_for_each(|launch| self.driver.prepare(launch.entry))?;
+            return match own {
+                // Nothing to multiply is nothing to choose.
+                [] => Ok(()),
+                own => self.driver.prepare_product(product, own),
+            };
+        }
+        match !own.is_empty() && self.driver.product(product)? {
+            true => self.driver.launch(after),
+            false => both.iter().try_for_each(|launch| self.driver.launch(launch)),
+        }
+    }
 }

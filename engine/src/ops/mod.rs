@@ -17,6 +17,7 @@ mod latent_attention;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
+mod linear_swiglu;
 mod normal;
 mod rms_norm;
 mod sample;
@@ -33,6 +34,7 @@ pub use latent_attention::*;
 pub use latent_prior::*;
 pub use linear::*;
 pub use linear_cross_entropy::*;
+pub use linear_swiglu::*;
 pub use normal::*;
 pub use rms_norm::*;
 pub use sample::*;
@@ -80,6 +82,10 @@ pub trait Ops {
     fn latent_attention_forward(&mut self, args: &LatentAttentionForward<'_>) -> Result<()>;
     /// See [`LatentAttentionBackward`].
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()>;
+    /// See [`LinearSwigluForward`].
+    fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()>;
+    /// See [`LinearSwigluBackward`].
+    fn linear_swiglu_backward(&mut self, args: &LinearSwigluBackward<'_>) -> Result<()>;
     /// See [`SwigluForward`].
     fn swiglu_forward(&mut self, args: &SwigluForward<'_>) -> Result<()>;
     /// See [`SwigluBackward`].

@@ -29,12 +29,12 @@ const fn entry(name: &'static str) -> EntryPoint {
     EntryPoint { name, module: "linear" }
 }
 
-/// The three products, each in its variants; indices into [`ENTRY_POINTS`].
-struct Variants {
-    f32: &'static EntryPoint,
-    large: &'static EntryPoint,
-    small: &'static EntryPoint,
-    ragged: &'static EntryPoint,
+/// A product in its variants.
+pub(super) struct Variants {
+    pub(super) f32: &'static EntryPoint,
+    pub(super) large: &'static EntryPoint,
+    pub(super) small: &'static EntryPoint,
+    pub(super) ragged: &'static EntryPoint,
 }
 
 const FORWARD: Variants = Variants {
@@ -74,7 +74,7 @@ const SHORTEST_CUT: u32 = 256;
 const COMBINE_THREADS: u32 = 256;
 
 /// Entry, tile edge and threads of one product with a result of `m x n`.
-struct Choice {
+pub(super) struct Choice {
     entry: &'static EntryPoint,
     tile: u32,
     threads: u32,
@@ -82,7 +82,13 @@ struct Choice {
 
 impl Choice {
     /// `aligned`: every row of both operands starts on 16 bytes and holds whole units of 16.
-    fn new(variants: &Variants, storage: Storage, m: u32, n: u32, aligned: bool) -> Self {
+    pub(super) fn new(
+        variants: &Variants,
+        storage: Storage,
+        m: u32,
+        n: u32,
+        aligned: bool,
+    ) -> Self {
         let large = m.div_ceil(128) as u64 * n.div_ceil(128) as u64;
         match storage {
             Storage::F32 => Choice { entry: variants.f32, tile: 64, threads: 128 },
@@ -99,7 +105,7 @@ impl Choice {
     }
 
     /// `cuts` along z. None for an empty result.
-    fn launch(&self, m: u32, n: u32, cuts: u32, args: Vec<Arg>) -> Option<Launch> {
+    pub(super) fn launch(&self, m: u32, n: u32, cuts: u32, args: Vec<Arg>) -> Option<Launch> {
         if m == 0 || n == 0 {
             return None;
         }
@@ -116,7 +122,9 @@ impl Choice {
     }
 }
 
-fn aligned(pointers: [u64; 2], extents: &[u32]) -> bool {
+/// Whether every row of both operands, whose contiguous extents these are, starts on 16 bytes and
+/// holds whole units of 16.
+pub(super) fn aligned(pointers: [u64; 2], extents: &[u32]) -> bool {
     pointers.iter().all(|p| p % 16 == 0) && extents.iter().all(|n| n % 8 == 0)
 }
 

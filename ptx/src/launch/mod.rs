@@ -8,6 +8,7 @@ mod head_width;
 pub mod latent_attention;
 pub mod linear;
 pub mod linear_cross_entropy;
+pub mod linear_swiglu;
 pub mod normal;
 pub mod rms_norm;
 mod rows;
@@ -130,6 +131,7 @@ pub fn entry_points() -> impl Iterator<Item = &'static EntryPoint> {
         latent_attention::ENTRY_POINTS,
         linear::ENTRY_POINTS,
         linear_cross_entropy::ENTRY_POINTS,
+        linear_swiglu::ENTRY_POINTS,
         normal::ENTRY_POINTS,
         rms_norm::ENTRY_POINTS,
         sample::ENTRY_POINTS,
@@ -151,6 +153,7 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
         latent_attention::MODULE,
         linear::MODULE,
         linear_cross_entropy::MODULE,
+        linear_swiglu::MODULE,
         normal::MODULE,
         rms_norm::MODULE,
         sample::MODULE,

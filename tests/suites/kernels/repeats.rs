@@ -22,7 +22,7 @@ fn every_operation_repeats() {
         first_position: 3,
         theta: 1e4,
     };
-    let cases: [&dyn Case; 21] = [
+    let cases: [&dyn Case; 23] = [
         &add::Sum { len: 5000 },
         &swiglu::Forward { rows, width },
         &swiglu::Backward { rows, width },
@@ -33,6 +33,8 @@ fn every_operation_repeats() {
         &linear::Forward { shape, residual: true },
         &linear::BackwardInput { shape, accumulate: true },
         &linear::BackwardWeight { shape },
+        &linear_swiglu::Forward { rows, inner: 40, width, apart: false },
+        &linear_swiglu::Backward { rows, width, outer: 40, apart: false },
         &linear_cross_entropy::Loss {
             rows,
             width,

@@ -60,7 +60,10 @@ pub fn compile_all(
         let file = format!("{ARCHITECTURE}/{module}.ptx");
         let known = std::fs::read_to_string(compiled.join(&file)).ok();
         let mut found = Vec::new();
-        while found.len() < TRIES && found.last().map(|(_, ptx)| ptx) != known.as_ref() {
+        // A new source has no known text, and nothing has been found yet: not alike for that.
+        while found.is_empty()
+            || found.len() < TRIES && found.last().map(|(_, ptx)| ptx) != known.as_ref()
+        {
             let ptx = nvrtc.compile(&name, &source, &headers, &OPTIONS)?;
             found.push(lowest_version(&ptxas, &module, &ptx)?);
         }

@@ -1,7 +1,7 @@
 //! What depends on z: everything from the latent attention of layer 0 to the loss. Without
 //! latents, everything that the prefix leaves.
 
-use ltm_autograd::ops::{LatentAttentionArgs, LinearArgs, LinearCrossEntropyArgs};
+use ltm_autograd::ops::{FeedForwardArgs, LatentAttentionArgs, LinearArgs, LinearCrossEntropyArgs};
 use ltm_autograd::{GradientMode, Program, Result, Tape, Var};
 use ltm_engine::DType;
 
@@ -164,9 +164,7 @@ fn feed_forward(
     let (d, f, ranges) = (model.dim, model.ffn_dim(), layout.layer(layer));
     let gain = b.weight(t, ranges.ffn_norm);
     let n = t.rms_norm(h, gain, model.norm_eps as f32)?;
-    let weight = b.weight(t, ranges.gate_up);
-    let gate_up = t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer: 2 * f })?;
-    let s = t.swiglu(gate_up, f)?;
-    let weight = b.weight(t, ranges.down);
-    t.linear(LinearArgs { x: s, weight, residual: Some(h), inner: f, outer: d })
+    let (gate_up, down) = (b.weight(t, ranges.gate_up), b.weight(t, ranges.down));
+    let residual = Some(h);
+    t.feed_forward(FeedForwardArgs { x: n, gate_up, down, residual, inner: d, width: f, outer: d })
 }

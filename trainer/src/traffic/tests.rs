@@ -41,6 +41,7 @@ fn a_fast_step_moves_little_more_than_its_arguments() {
         assert!((0.95..=most).contains(&ratio), "{}: {ratio:.2}\n{table}", operation.name);
         assert!(operation.cache >= operation.memory / 2, "{}\n{table}", operation.name);
     }
-    // Between the cache and the processors tiles count as often as blocks read them.
-    assert!(sum.cache as f64 <= 3.2 * sum.least as f64, "\n{table}");
+    // Between the cache and the processors tiles count as often as blocks read them: most of all
+    // those of products, beside which there is little else.
+    assert!(sum.cache as f64 <= 3.5 * sum.least as f64, "\n{table}");
 }

@@ -24,6 +24,12 @@ pub fn measure<D: Noting>(b: &mut Bench<'_, D>) -> Result<()> {
         backward_input(b, "linear_backward_input (large)", (many, many / 2, few))?;
         backward_weight(b, "linear_backward_weight (large)", (few, many, many / 2))?;
     }
+    let ffn = b.shape().ffn;
+    gated(b, "", (rows, dim, ffn))?;
+    gated(b, " (ragged)", (rows + 1, 129, 67))?;
+    if b.storage() == DType::BF16 {
+        gated(b, " (large)", (8 * rows, 64, 4 * rows))?;
+    }
     cross_entropy(b, dim, false)?;
     for width in [dim / 2, dim, 2 * dim] {
         cross_entropy(b, width, true)?;
@@ -86,6 +92,40 @@ fn backward_weight<D: Noting>(
     b.run(name, |gpu| {
         let (d_out, x, d_weight) = (&d_out, &x, &d_weight);
         gpu.linear_backward_weight(&LinearBackwardWeight { d_out, x, d_weight, rows, inner, outer })
+    })
+}
+
+fn gated<D: Noting>(
+    b: &mut Bench<'_, D>,
+    change: &str,
+    (rows, features, width): (usize, usize, usize),
+) -> Result<()> {
+    let n = rows * width;
+    let (x, weight) = (b.input(rows * features)?, b.input(2 * width * features)?);
+    let (gate_up, out) = (b.output(2 * n)?, b.output(n)?);
+    b.run(&format!("linear_swiglu_forward{change}"), |gpu| {
+        gpu.linear_swiglu_forward(&LinearSwigluForward {
+            x: &x,
+            weight: &weight,
+            gate_up: &gate_up,
+            out: &out,
+            rows,
+            inner: features,
+            width,
+        })
+    })?;
+    let (d_out, weight) = (b.input(rows * features)?, b.input(features * width)?);
+    let (gate_up, d_gate_up) = (b.input(2 * n)?, b.output(2 * n)?);
+    b.run(&format!("linear_swiglu_backward{change}"), |gpu| {
+        gpu.linear_swiglu_backward(&LinearSwigluBackward {
+            d_out: &d_out,
+            weight: &weight,
+            gate_up: &gate_up,
+            d_gate_up: &d_gate_up,
+            rows,
+            width,
+            outer: features,
+        })
     })
 }
 

@@ -2,6 +2,7 @@
 //! another way through it.
 
 mod attention;
+mod gated;
 mod numbers;
 mod products;
 mod rows;
@@ -16,7 +17,7 @@ type Calls = Result<Vec<Recording>, String>;
 type Operation = (&'static str, fn() -> Calls);
 
 /// The operations to mutate.
-pub const OPERATIONS: [Operation; 13] = [
+pub const OPERATIONS: [Operation; 14] = [
     ("adamw", numbers::adamw),
     ("add", numbers::add),
     ("embedding", rows::embedding),
@@ -24,6 +25,7 @@ pub const OPERATIONS: [Operation; 13] = [
     ("latent_attention", attention::latent),
     ("linear", products::linear),
     ("linear_cross_entropy", products::loss),
+    ("linear_swiglu", gated::linear_swiglu),
     ("normal", numbers::normal),
     ("rms_norm", rows::rms_norm),
     ("sample", rows::sample),

@@ -199,31 +199,28 @@ impl Case<'_, '_> {
         let both = [self.host("gate")?, self.host("up")?].concat();
         let weight = self.device.alloc_from(&both)?;
         let (gate_up, d_gate_up) = (self.output(2 * rows * width)?, self.output(2 * rows * width)?);
-        let (s, d_s) = (self.output(rows * width)?, self.output(rows * width)?);
+        let s = self.output(rows * width)?;
         let (y, d_x) = (self.output(rows * dim)?, self.output(rows * dim)?);
         let (d_weight, d_down) = (self.output(both.len())?, self.output(dim * width)?);
         let device = &mut *self.device;
-        let linear = |x, weight, out, inner, outer| LinearForward {
-            x,
-            weight,
+        device.linear_swiglu_forward(&LinearSwigluForward {
+            x: &x,
+            weight: &weight,
+            gate_up: &gate_up,
+            out: &s,
+            rows,
+            inner: dim,
+            width,
+        })?;
+        device.linear_forward(&LinearForward {
+            x: &s,
+            weight: &down,
             residual: None,
-            out,
+            out: &y,
             rows,
-            inner,
-            outer,
-        };
-        device.linear_forward(&linear(&x, &weight, &gate_up, dim, 2 * width))?;
-        device.swiglu_forward(&SwigluForward { gate_up: &gate_up, out: &s, rows, width })?;
-        device.linear_forward(&linear(&s, &down, &y, width, dim))?;
-        let to_input = |d_out, weight, d_x, inner, outer| LinearBackwardInput {
-            d_out,
-            weight,
-            d_x,
-            accumulate: false,
-            rows,
-            inner,
-            outer,
-        };
+            inner: width,
+            outer: dim,
+        })?;
         let to_weight = |d_out, x, d_weight, inner, outer| LinearBackwardWeight {
             d_out,
             x,
@@ -233,16 +230,25 @@ impl Case<'_, '_> {
             outer,
         };
         device.linear_backward_weight(&to_weight(&d_y, &s, &d_down, width, dim))?;
-        device.linear_backward_input(&to_input(&d_y, &down, &d_s, width, dim))?;
-        device.swiglu_backward(&SwigluBackward {
+        device.linear_swiglu_backward(&LinearSwigluBackward {
+            d_out: &d_y,
+            weight: &down,
             gate_up: &gate_up,
-            d_out: &d_s,
             d_gate_up: &d_gate_up,
             rows,
             width,
+            outer: dim,
         })?;
         device.linear_backward_weight(&to_weight(&d_gate_up, &x, &d_weight, dim, 2 * width))?;
-        device.linear_backward_input(&to_input(&d_gate_up, &weight, &d_x, dim, 2 * width))?;
+        device.linear_backward_input(&LinearBackwardInput {
+            d_out: &d_gate_up,
+            weight: &weight,
+            d_x: &d_x,
+            accumulate: false,
+            rows,
+            inner: dim,
+            outer: 2 * width,
+        })?;
         self.compare("out.y", &y)?;
         self.compare("grad.x", &d_x)?;
         self.compare("grad.down", &d_down)?;
