@@ -18,7 +18,7 @@ pub(super) fn log_ratio(prior: &HostPrior, mu: &[f32], logvar: &[f32], eps: &[f3
     let z = mu.iter().zip(logvar).zip(eps).map(|((&mu, &logvar), &eps)| {
         f64::from(mu) + f64::from(eps) * (0.5 * f64::from(logvar)).exp()
     });
-    prior.log_density(z) - log_posterior(eps, logvar)
+    prior.log_density(z) - log_posterior(logvar, eps)
 }
 
 #[cfg(test)]
