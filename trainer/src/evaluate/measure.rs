@@ -11,14 +11,14 @@ use crate::Result;
 use crate::config::{Config, FastConfig};
 use crate::model::{BatchShape, Parameters};
 use crate::plan::Inference;
-use crate::posterior::variational_settings;
+use crate::posterior::inference_settings;
 
 /// What to measure, and how.
 #[derive(Clone, Copy)]
 pub struct Measurement<'a> {
     /// What z has seen.
     pub view: View,
-    /// Fast steps instead of those of the configuration; see [`variational_settings`].
+    /// Fast steps instead of those of the configuration; see [`inference_settings`].
     pub fast_steps: Option<usize>,
     /// Draws of z, at least 1: from the prior or posterior of a causal view, whose predictions are
     /// averaged; from the posterior of [`View::All`], for the importance-weighted bound.
@@ -87,7 +87,7 @@ pub fn measure(
         || subject.config.fast.method.is_point() && matches!(how.view, View::All | View::Front(_));
     let samples = if one { 1 } else { how.samples };
     let how = &Measurement { samples, ..*how };
-    let fast = variational_settings(subject.config, how.fast_steps);
+    let fast = inference_settings(subject.config, how.fast_steps);
     let stretches = |seq: usize| how.view.stretches(seq).len().max(1);
     let total = portions.iter().map(|p| p.windows.len() * stretches(p.seq)).sum();
     let mut work = Work { how, fast: &fast, done: 0, total };

@@ -175,8 +175,9 @@ impl<'m, 'a> Scorer<'m, 'a> {
         self.fast.method.is_point()
     }
 
-    /// Replaces z by draw `k` from the fitted posteriors, leaves it where it is a point. Its noise is not that of the fast loop,
-    /// which has adapted mu to its own: a mean over these draws estimates the bound without bias.
+    /// Replaces z by draw `k` from the fitted posteriors, leaves it where it is a point. Its noise is
+    /// not that of the fast loop, which has adapted mu to its own: a mean over these draws estimates
+    /// the bound without bias.
     pub(super) fn draw_posterior(&mut self, first: u32, k: usize) -> Result<()> {
         // Iteration 0 of this site is the noise of the fast loop.
         let draw = self.draw(first, k as u32 + 1);

@@ -11,7 +11,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 
-pub use settings::{expect_kernels, inference_settings, variational_settings};
+pub use settings::{expect_kernels, inference_settings};
 pub use start::{Draw, Start, draw_prior, draw_start};
 
 use std::sync::atomic::{AtomicBool, Ordering};

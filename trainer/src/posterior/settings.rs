@@ -1,7 +1,5 @@
 //! The fast loop outside training.
 
-use std::sync::Once;
-
 use ltm_engine::{Device, Processor};
 
 use crate::config::{Config, FastConfig, Method, PosteriorConfig, PriorKind, Ramp};
@@ -23,24 +21,6 @@ pub fn inference_settings(config: &Config, steps: Option<usize>) -> FastConfig {
         ramp: Ramp::Off,
         ..config.fast.clone()
     }
-}
-
-/// As [`inference_settings`], of a method that has a posterior: a bound needs one, so a model whose
-/// latents Langevin dynamics infers is evaluated by AdamW, with the settings that the run has for
-/// it, and a warning says so once.
-pub fn variational_settings(config: &Config, steps: Option<usize>) -> FastConfig {
-    static TOLD: Once = Once::new();
-    let fast = inference_settings(config, steps);
-    if !fast.method.is_point() {
-        return fast;
-    }
-    TOLD.call_once(|| {
-        tracing::warn!(
-            "fast.method = langevin infers a point, of which there is no bound; posteriors are \
-             fitted by adamw instead"
-        );
-    });
-    FastConfig { method: Method::Adamw, ..fast }
 }
 
 /// Whether the device has kernels for the inference that `config` asks for, to be asked before
@@ -105,16 +85,6 @@ mod tests {
         assert_eq!(inference_settings(&config, None).lr, 0.34);
         config.reading = Reading::Paper;
         assert_eq!(inference_settings(&config, None).lr, 0.5);
-    }
-
-    #[test]
-    fn a_bound_needs_a_posterior() {
-        let mut config = Config::default();
-        assert_eq!(variational_settings(&config, Some(3)), inference_settings(&config, Some(3)));
-        config.fast.method = Method::Langevin;
-        let found = variational_settings(&config, Some(3));
-        config.fast.method = Method::Adamw;
-        assert_eq!(found, inference_settings(&config, Some(3)));
     }
 
     #[test]
