@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use ltm_tools::kernels::{Compiled, Error, Toolchain, compile_all, files_below, fix_addresses};
+use ltm_tools::kernels::{
+    Compiled, Error, Source, Toolchain, compile_all, files_below, fix_addresses,
+};
 
 /// Compile the kernels to PTX with the pinned NVRTC, and write the manifest.
 ///
@@ -28,6 +30,12 @@ struct Args {
     /// With --check: how often to try where the system gives no fixed layout of addresses
     #[arg(long, default_value_t = 6)]
     attempts: u32,
+    /// Print the PTX of this source of the one --folder, compiled by the NVRTC in --toolchain
+    #[arg(long, hide = true)]
+    apart: Option<String>,
+    /// With --apart: blocks to allocate first
+    #[arg(long, hide = true, default_value_t = 0)]
+    blocks: usize,
 }
 
 fn main() -> ExitCode {
@@ -68,18 +76,31 @@ fn again(attempts: u32) -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<(), Error> {
+    if let (Some(name), [kernels]) = (&args.apart, &args.folder[..]) {
+        let (kernels, nvrtc) = (kernels.clone(), args.toolchain.clone());
+        let source = Source { kernels, name: name.clone(), nvrtc, blocks: args.blocks };
+        print!("{}", source.compile()?);
+        return Ok(());
+    }
+    let program = std::env::current_exe()
+        .map_err(|source| Error::File { path: "the program itself".into(), source })?;
     let toolchain = Toolchain::open(&args.toolchain, &args.requirements)?;
     let mut stale = Vec::new();
     for folder in &args.folder {
-        stale.extend(compile(folder, &toolchain, args.check)?);
+        stale.extend(compile(folder, &toolchain, &program, args.check)?);
     }
     if stale.is_empty() { Ok(()) } else { Err(Error::Stale { files: stale }) }
 }
 
 /// Compiles one folder, and writes what it gives or names the files that differ from it.
-fn compile(folder: &Path, toolchain: &Toolchain, check: bool) -> Result<Vec<String>, Error> {
+fn compile(
+    folder: &Path,
+    toolchain: &Toolchain,
+    program: &Path,
+    check: bool,
+) -> Result<Vec<String>, Error> {
     let root = folder.join("compiled");
-    let compiled = compile_all(&folder.join("kernels"), toolchain, &root)?;
+    let compiled = compile_all(&folder.join("kernels"), toolchain, &root, program)?;
     for entry in &compiled.manifest.entries {
         let spills = entry.usage.spill_stores + entry.usage.spill_loads;
         println!(

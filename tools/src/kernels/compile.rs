@@ -6,12 +6,13 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::nvrtc::{Header, Nvrtc};
+use super::nvrtc::Header;
 use super::ptxas::Ptxas;
-use super::{EntryUsage, Error, Manifest, ModuleRecord, Toolchain};
+use super::{EntryUsage, Error, Manifest, ModuleRecord, Source, Toolchain};
 
 const COMPILER: &str = "NVRTC 12.8.93";
-const OPTIONS: [&str; 3] = ["--gpu-architecture=compute_80", "--std=c++17", "--generate-line-info"];
+pub(super) const OPTIONS: [&str; 3] =
+    ["--gpu-architecture=compute_80", "--std=c++17", "--generate-line-info"];
 /// The architecture whose usage is the entry's own; the PTX is for it and all later ones.
 const ARCHITECTURE: &str = "sm_80";
 const LATER: [&str; 3] = ["sm_86", "sm_89", "sm_90"];
@@ -21,9 +22,9 @@ const VERSIONS: [&str; 17] = [
     "8.4", "8.5", "8.6", "8.7",
 ];
 
-/// How often a source is compiled that does not compile to what lies there: NVRTC orders some of
-/// its work by addresses, so that now and then one source gives one of two texts.
-const TRIES: usize = 4;
+/// Layouts of memory in which a source is compiled that does not compile to what lies there: NVRTC
+/// orders some of its work by addresses, so that a few sources have more than one text.
+const TRIES: usize = 8;
 
 /// What all sources compile to.
 pub struct Compiled {
@@ -33,8 +34,9 @@ pub struct Compiled {
     pub manifest: Manifest,
 }
 
-/// Compiles every `*.cu` of `kernels`, in the order of their names. Where one source gives more
-/// than one text, it is the text that lies in `compiled`, if that is among them.
+/// Compiles every `*.cu` of `kernels`, in the order of their names, each in a process of `program`.
+/// Where one source gives more than one text, it is the text that lies in `compiled`, if that is
+/// among them.
 ///
 /// # Errors
 /// The first failure, with the log of the tool that failed.
@@ -42,8 +44,8 @@ pub fn compile_all(
     kernels: &Path,
     toolchain: &Toolchain,
     compiled: &Path,
+    program: &Path,
 ) -> Result<Compiled, Error> {
-    let nvrtc = Nvrtc::load(&toolchain.nvrtc())?;
     let ptxas = Ptxas::new(toolchain.ptxas());
     let headers = read_headers(kernels)?;
     let mut manifest = Manifest {
@@ -64,7 +66,13 @@ pub fn compile_all(
         while found.is_empty()
             || found.len() < TRIES && found.last().map(|(_, ptx)| ptx) != known.as_ref()
         {
-            let ptx = nvrtc.compile(&name, &source, &headers, &OPTIONS)?;
+            let job = Source {
+                kernels: kernels.to_owned(),
+                name: name.clone(),
+                nvrtc: toolchain.nvrtc(),
+                blocks: found.len(),
+            };
+            let ptx = job.compile_apart(program)?;
             found.push(lowest_version(&ptxas, &module, &ptx)?);
         }
         let (version, ptx) = settle(found, known.as_deref());
@@ -84,11 +92,11 @@ pub fn compile_all(
     Ok(Compiled { files, manifest })
 }
 
-/// One of the texts that a source gave: the known one if it is among them, else that of the
-/// lowest version, for the sake of old drivers, and of those the first in the order of letters.
+/// One of the texts that a source gave: the known one if it is among them, else the first of the
+/// lowest version, for the sake of old drivers.
 fn settle(mut found: Vec<(&'static str, String)>, known: Option<&str>) -> (&'static str, String) {
     let version = |name: &str| VERSIONS.iter().position(|v| *v == name);
-    found.sort_by(|a, b| (version(a.0), &a.1).cmp(&(version(b.0), &b.1)));
+    found.sort_by_key(|(name, _)| version(name));
     let at = found.iter().position(|(_, ptx)| Some(ptx.as_str()) == known).unwrap_or(0);
     found.swap_remove(at)
 }
@@ -118,7 +126,7 @@ pub fn files_below(directory: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn read_headers(directory: &Path) -> Result<Vec<Header>, Error> {
+pub(super) fn read_headers(directory: &Path) -> Result<Vec<Header>, Error> {
     let read = |name: String| {
         let path = directory.join(&name);
         let text = std::fs::read_to_string(&path).map_err(Error::file(&path))?;

@@ -4,6 +4,7 @@
 //! needs no host compiler and no headers, and its text does not depend on the directory.
 
 mod addresses;
+mod apart;
 mod compile;
 mod error;
 mod manifest;
@@ -12,6 +13,8 @@ mod ptxas;
 mod toolchain;
 
 pub use addresses::fix as fix_addresses;
+pub use apart::Source;
+use compile::OPTIONS;
 pub use compile::{Compiled, compile_all, files_below};
 pub use error::Error;
 pub use manifest::{EntryUsage, Manifest, ModuleRecord};
