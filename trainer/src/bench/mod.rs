@@ -9,6 +9,7 @@ mod arguments;
 mod attention;
 mod ceilings;
 mod linear;
+mod linear_swiglu;
 mod parts;
 mod posterior;
 mod rows;
@@ -95,6 +96,7 @@ pub fn kernels(device: &mut dyn Device, config: &Config, sampling: Sampling) -> 
     let mut cases = Cases::new(device, (setting.storage, with_library), sampling, &ceilings);
     rows::measure(&mut cases, &setting)?;
     linear::measure(&mut cases, &setting)?;
+    linear_swiglu::measure(&mut cases, &setting)?;
     attention::measure(&mut cases, &setting)?;
     if !setting.model.is_autoregressive() {
         posterior::measure(&mut cases, &setting)?;

@@ -24,7 +24,7 @@ fn a_fast_step_keeps_what_the_gradient_of_z_needs() {
     let stream = ("linear_forward", stored(rows * d));
     let norm = ("rms_norm_forward", statistic(rows));
     let keys_and_values = ("linear_forward", stored(2 * latents * d));
-    let gate_up = ("linear_forward", stored(2 * rows * f));
+    let gate_up = ("linear_swiglu_forward", stored(2 * rows * f));
     let mut expected = vec![keys_and_values, stream, norm, gate_up];
     for _ in 1..model.layers {
         expected.extend([
