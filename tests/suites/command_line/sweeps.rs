@@ -91,7 +91,7 @@ fn a_sweep_is_trained_scored_and_told() {
         let args =
             ["eval", &run, "--data", "shards", "--sequences", "5", "--threads", "1", "--json"];
         let eval: Value = serde_json::from_str(&sandbox.run(args).succeeds()).unwrap();
-        assert!((number(&eval["summary"]["corpus"]["bound"]) - of_runs[0]).abs() < 1e-9);
+        assert!((number(&eval["rows"][0]["bound"]) - of_runs[0]).abs() < 1e-9);
     }
     // Without latents every view is that of a plain language model.
     let plain = |key: &str| number(&figure(cell("plain"), key)["mean"]);
