@@ -117,7 +117,7 @@ fn other_settings_do_not_go_on() {
     sandbox.write("q.jsonl", QUESTIONS);
     sandbox.train("run2", "--set train.seed=2").succeeds();
     let args = "gsm8k run2 --data q.jsonl --out a.jsonl --samples 2 --max-tokens 9";
-    sandbox.refuses(args.split(' '), &["weights was"]);
+    sandbox.refuses(args.split(' '), &["model was"]);
     let args = "gsm8k run --data q.jsonl --out q.jsonl";
     sandbox.refuses(args.split(' '), &["q.jsonl line 1", "expected the settings"]);
 }

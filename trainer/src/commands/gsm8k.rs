@@ -8,8 +8,9 @@ use anyhow::bail;
 use ltm::generate::{Generator, Sampling, decimal};
 use ltm::gsm8k::{
     Ask, LatentsFor, PassAtK, Progress, Prompts, Question, Results, Settings, Shots, Tally,
-    hash_of_questions, hash_of_weights, read_questions,
+    hash_of_questions, read_questions,
 };
+use ltm::latents::fingerprint;
 use ltm::posterior::inference_settings;
 use serde_json::json;
 
@@ -210,7 +211,7 @@ fn settings(
     let sampling = sampling(args, model);
     Ok(Settings {
         format: Settings::FORMAT,
-        weights: hash_of_weights(model.device.as_mut(), &model.parameters)?,
+        model: fingerprint(model.device.as_mut(), &model.config.model, &model.parameters)?,
         questions: hash_of_questions(questions),
         examples: hash_of_questions(&shots.examples),
         shots: shots.examples.len(),

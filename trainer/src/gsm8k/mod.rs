@@ -28,4 +28,4 @@ pub use pass_at_k::{PassAtK, Tally, pass_at_k};
 pub use prompt::{Prompts, Shots};
 pub use question::{Question, read_questions};
 pub use results::{Answer, Results};
-pub use settings::{Settings, hash_of_questions, hash_of_weights};
+pub use settings::{Settings, hash_of_questions};

@@ -1,12 +1,10 @@
 //! What the results depend on.
 
-use ltm_engine::{Device, DeviceExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::Question;
-use crate::Result;
-use crate::model::Parameters;
 
 /// Everything that the answer to (question, sample) depends on. How many samples, questions or
 /// texts at once, and on how many threads, is no part of it.
@@ -15,8 +13,8 @@ use crate::model::Parameters;
 pub struct Settings {
     /// Version of the file of results.
     pub format: u32,
-    /// [`hash_of_weights`].
-    pub weights: String,
+    /// [`crate::latents::fingerprint`] of the model.
+    pub model: String,
     /// [`hash_of_questions`] of all questions of the file.
     pub questions: String,
     /// [`hash_of_questions`] of the examples.
@@ -64,47 +62,14 @@ impl Settings {
     }
 }
 
-/// A fingerprint of questions and answers. It tells a changed file; it is no guard against
-/// deceit.
+/// SHA-256 of questions and answers, hexadecimal.
 pub fn hash_of_questions(questions: &[Question]) -> String {
-    let mut hash = Fnv::new();
+    let mut hash = Sha256::new();
     for Question { question, answer, .. } in questions {
         for text in [question, answer] {
-            hash.add(text.len() as u64);
-            text.bytes().for_each(|byte| hash.add(byte.into()));
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
         }
     }
-    hash.text()
-}
-
-/// A fingerprint of the weights, likewise.
-///
-/// # Errors
-/// If the device fails.
-pub fn hash_of_weights(device: &mut dyn Device, parameters: &Parameters) -> Result<String> {
-    let mut hash = Fnv::new();
-    for entry in parameters.layout.entries() {
-        let values: Vec<f32> = device.read(&parameters.values.slice(entry.range.clone())?)?;
-        values.iter().for_each(|value| hash.add(value.to_bits().into()));
-    }
-    Ok(hash.text())
-}
-
-/// FNV-1a over words in place of bytes.
-struct Fnv(u64);
-
-impl Fnv {
-    fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    fn add(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x0000_0100_0000_01b3);
-        // The multiplication moves nothing downwards, and a word is wider than a byte.
-        self.0 ^= self.0 >> 32;
-    }
-
-    fn text(&self) -> String {
-        format!("{:016x}", self.0)
-    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

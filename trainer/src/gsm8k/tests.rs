@@ -1,11 +1,9 @@
 use std::path::PathBuf;
 
-use ltm_engine::cpu::Cpu;
 use ltm_tools::tokenizer::{Tokenizer, TokenizerKind};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Config;
 
 fn question(line: usize, question: &str, answer: &str) -> Question {
     let gold = answer_of(answer).unwrap();
@@ -20,7 +18,7 @@ fn questions() -> Vec<Question> {
 fn settings() -> Settings {
     Settings {
         format: Settings::FORMAT,
-        weights: "w".to_owned(),
+        model: "w".to_owned(),
         questions: hash_of_questions(&questions()),
         examples: hash_of_questions(&[]),
         shots: 0,
@@ -152,18 +150,4 @@ fn prompts_are_those_of_the_few_shot_literature() {
     assert_eq!(make(&shots, last.len() + 1).unwrap().shots, 0);
     let error = make(&shots, last.len()).unwrap_err().to_string();
     assert!(error.contains("with 0 example(s)"), "{error}");
-}
-
-/// The weights of a run, and of one whose last number differs.
-#[test]
-fn fingerprints_tell_weights_apart() {
-    let (mut device, config) = (Cpu::new(1).unwrap(), Config::default());
-    let mut model = config.model.clone();
-    (model.dim, model.layers, model.heads, model.vocab_size, model.latents) = (16, 1, 2, 50, 2);
-    let kind = (config.storage(), false);
-    let parameters = crate::model::Parameters::zeroed(&mut device, &model, kind).unwrap();
-    let before = hash_of_weights(&mut device, &parameters).unwrap();
-    let last = parameters.values.len() - 1;
-    parameters.set(&mut device, last..last + 1, &[1e-3]).unwrap();
-    assert_ne!(hash_of_weights(&mut device, &parameters).unwrap(), before);
 }
