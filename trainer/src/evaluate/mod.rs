@@ -3,9 +3,7 @@
 //!
 //! nll and KL are always reported apart, for their sum alone says nothing of how much z knows: a
 //! z that has seen the whole sequence can make its nll as small as it likes, at the price of its
-//! KL. With [`Options::context`] z sees only the front of each sequence, and what it makes of
-//! the rest is reported as the continuation, which is a prediction like any language model's.
-
+//! KL.
 //!
 //! [`measure`] gives the figures of a table: those of the posterior with the importance-weighted
 //! bound, and the causal ones, each with the [`View`] that says what z had seen.
@@ -33,7 +31,7 @@ pub use figures::{Averages, SequenceFigures, Weighted};
 pub use measure::{Measured, Measurement, Subject, measure};
 pub use mixture::log_mean_exp;
 pub(crate) use reconstruction::Reconstruction;
-pub use score::{Continuation, Curve, Evaluation, Figures, SequenceScore, Summary};
+pub use score::{Curve, Evaluation, Figures, SequenceScore, Summary};
 pub use source::{Portion, Sequences};
 pub use text_set::{Cut, TextOptions, TextSet, token_bytes};
 pub use view::View;
@@ -51,8 +49,6 @@ use scorer::Scorer;
 pub struct Options<'a> {
     /// Fast steps instead of those of the configuration; see [`inference_settings`].
     pub fast_steps: Option<usize>,
-    /// Targets at the front of each sequence from which z is inferred; `None` takes all.
-    pub context: Option<usize>,
     /// Gives up before the next fast step once this is set.
     pub stop: &'a AtomicBool,
     /// Told the number of finished sequences after each micro-batch.
@@ -95,21 +91,15 @@ pub fn evaluate(
     if windows.is_empty() || batch == 0 {
         return Err(EvaluateError::NoSequences.into());
     }
-    if let Some(context) = options.context
-        && !(1..seq).contains(&context)
-    {
-        return Err(EvaluateError::Context { context, seq }.into());
-    }
     let fast = inference_settings(config, options.fast_steps);
-    let seen = options.context.unwrap_or(seq);
     let mut sequences = Vec::with_capacity(windows.len());
     let mut curve = Curve { nll: vec![0.0; fast.steps], kl: vec![0.0; fast.steps] };
     let mut scorer = Scorer::new(on, config, &fast, options.stop);
     for windows in windows.chunks(batch) {
         scorer.read(source, windows, seq)?;
-        scorer.fit(sequences.len() as u32, seen)?;
+        scorer.fit(sequences.len() as u32, seq)?;
         let trace = scorer.trace()?;
-        score(&mut scorer, windows, seen, &mut sequences)?;
+        score(&mut scorer, windows, &mut sequences)?;
         add(&mut curve.nll, &trace.nll, windows.len());
         add(&mut curve.kl, &trace.kl, windows.len());
         (options.progress)(sequences.len());
@@ -118,7 +108,7 @@ pub fn evaluate(
     for total in curve.nll.iter_mut().chain(&mut curve.kl) {
         *total /= summary.tokens as f64;
     }
-    Ok(Evaluation { fast_steps: fast.steps, context: options.context, summary, curve, sequences })
+    Ok(Evaluation { fast_steps: fast.steps, summary, curve, sequences })
 }
 
 /// Adds the first `count` sequences of each fast step.
@@ -132,22 +122,17 @@ fn add(totals: &mut [f64], steps: &[Vec<f64>], count: usize) {
 fn score(
     scorer: &mut Scorer<'_, '_>,
     windows: &[u64],
-    seen: usize,
     scores: &mut Vec<SequenceScore>,
 ) -> Result<()> {
     let nll = scorer.token_nll()?;
     let nll = nll.chunks_exact(scorer.shape().seq);
     for (index, ((&window, nll), kl)) in windows.iter().zip(nll).zip(scorer.kl()?).enumerate() {
         let targets = scorer.targets(index);
-        let sum = |nll: &[f32]| nll.iter().map(|&x| f64::from(x)).sum::<f64>();
-        let count = |targets: &[i32]| targets.iter().filter(|&&t| t >= 0).count();
         let score = SequenceScore {
             window,
-            tokens: count(&targets[..seen]),
-            nll: sum(&nll[..seen]),
+            tokens: targets.iter().filter(|&&target| target >= 0).count(),
+            nll: nll.iter().map(|&x| f64::from(x)).sum(),
             kl,
-            unseen_tokens: count(&targets[seen..]),
-            unseen_nll: sum(&nll[seen..]),
         };
         check(&score)?;
         scores.push(score);
@@ -160,8 +145,7 @@ fn check(score: &SequenceScore) -> Result<()> {
     if score.tokens == 0 {
         return Err(EvaluateError::NoTargets { window }.into());
     }
-    let parts =
-        [("nll", score.nll), ("KL", score.kl), ("nll of the continuation", score.unseen_nll)];
+    let parts = [("nll", score.nll), ("KL", score.kl)];
     match parts.into_iter().find(|(_, value)| !value.is_finite()) {
         None => Ok(()),
         Some((what, value)) => Err(EvaluateError::NotFinite { window, what, value }.into()),

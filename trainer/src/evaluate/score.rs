@@ -13,14 +13,12 @@ pub struct SequenceScore {
     pub nll: f64,
     /// Nats of KL from the prior in all.
     pub kl: f64,
-    /// Targets that z has not seen; 0 where it was inferred from the whole sequence.
-    pub unseen_tokens: usize,
-    /// Nats of those in all, each predicted from the tokens before it and from z.
-    pub unseen_nll: f64,
 }
 
 impl SequenceScore {
-    /// `(nll + kl) / T`, nats per token: a bound on `-log p(x) / T`.
+    /// `(nll + kl) / T`, nats per token, at the draw of noise that the fast loop worked with. mu
+    /// has adapted to that draw, so it is no bound on `-log p(x) / T`, as that at fresh draws
+    /// ([`super::Averages::fresh_bound`]) is in expectation.
     pub fn bound(&self) -> f64 {
         (self.nll + self.kl) / self.tokens as f64
     }
@@ -39,17 +37,6 @@ pub struct Figures {
     pub perplexity: f64,
 }
 
-/// What is left of the tokens that z has not seen.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Continuation {
-    /// Tokens.
-    pub tokens: usize,
-    /// Nats per token.
-    pub nll: f64,
-    /// `exp(nll)`.
-    pub perplexity: f64,
-}
-
 /// Averages over the sequences of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
@@ -62,8 +49,6 @@ pub struct Summary {
     pub per_sequence: Figures,
     /// Sums over all sequences divided by all tokens; the perplexity is `exp` of the bound.
     pub corpus: Figures,
-    /// Tokens that z has not seen, as a corpus figure; `None` if there are none.
-    pub continuation: Option<Continuation>,
 }
 
 impl Summary {
@@ -73,7 +58,6 @@ impl Summary {
         let count = scores.len() as f64;
         let mean = |f: &dyn Fn(&SequenceScore) -> f64| sum(f) / count;
         let tokens: usize = scores.iter().map(|s| s.tokens).sum();
-        let unseen: usize = scores.iter().map(|s| s.unseen_tokens).sum();
         let (nll, kl) = (sum(&|s| s.nll) / tokens as f64, sum(&|s| s.kl) / tokens as f64);
         Self {
             sequences: scores.len(),
@@ -85,10 +69,6 @@ impl Summary {
                 perplexity: mean(&|s| s.bound().exp()),
             },
             corpus: Figures { nll, kl, bound: nll + kl, perplexity: (nll + kl).exp() },
-            continuation: (unseen > 0).then(|| {
-                let nll = sum(&|s| s.unseen_nll) / unseen as f64;
-                Continuation { tokens: unseen, nll, perplexity: nll.exp() }
-            }),
         }
     }
 }
@@ -107,8 +87,6 @@ pub struct Curve {
 pub struct Evaluation {
     /// Fast steps of each sequence.
     pub fast_steps: usize,
-    /// Tokens of each sequence that z was inferred from; `None` if from all.
-    pub context: Option<usize>,
     /// Averages.
     pub summary: Summary,
     /// The fast loop.
@@ -122,7 +100,7 @@ mod tests {
     use super::*;
 
     fn score(tokens: usize, nll: f64, kl: f64) -> SequenceScore {
-        SequenceScore { window: 0, tokens, nll, kl, unseen_tokens: 0, unseen_nll: 0.0 }
+        SequenceScore { window: 0, tokens, nll, kl }
     }
 
     #[test]
@@ -139,17 +117,5 @@ mod tests {
         close(summary.corpus.bound, 58.0 / 40.0);
         close(summary.corpus.perplexity, (58.0_f64 / 40.0).exp());
         assert_eq!((summary.sequences, summary.tokens), (2, 40));
-        assert_eq!(summary.continuation, None);
-    }
-
-    #[test]
-    fn the_continuation_is_averaged_over_its_own_tokens() {
-        let mut scores = [score(10, 20.0, 5.0), score(10, 30.0, 3.0)];
-        for (score, nll) in scores.iter_mut().zip([4.0, 11.0]) {
-            (score.unseen_tokens, score.unseen_nll) = (5, nll);
-        }
-        let found = Summary::of(&scores).continuation.unwrap();
-        assert_eq!((found.tokens, found.nll), (10, 1.5));
-        assert_eq!(found.perplexity, 1.5_f64.exp());
     }
 }

@@ -163,7 +163,7 @@ fn padding_changes_nothing() {
         let shape = BatchShape { batch: 1, seq: text.tokens() };
         let (device, config) = (&mut bench.device, &bench.config);
         let mut evaluator = Evaluator::new(device, config, bench.encoder.weights(), shape).unwrap();
-        let options = Options { fast_steps: None, context: None, stop: &GO, progress: &|_| {} };
+        let options = Options { fast_steps: None, stop: &GO, progress: &|_| {} };
         let on = evaluator.on(device);
         let found = evaluate(on, config, &Window(text.clone()), &[0], &options).unwrap();
         let expected = &found.sequences[0];

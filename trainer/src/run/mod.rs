@@ -210,7 +210,7 @@ impl Run<'_> {
         let config = &self.options.config;
         let windows = loader.fixed_windows(config.train.validation_sequences);
         let quiet = |_: usize| {};
-        let options = evaluate::Options { fast_steps: None, context: None, stop, progress: &quiet };
+        let options = evaluate::Options { fast_steps: None, stop, progress: &quiet };
         let evaluation = match evaluate::validate(&mut self.trainer, loader, &windows, &options) {
             // The iteration counts; its validation is left out.
             Err(Error::Interrupted) => return Ok(None),

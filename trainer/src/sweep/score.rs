@@ -10,12 +10,9 @@ use super::{Result, Scoring, SweepError};
 use crate::checkpoint::{self, Purpose};
 use crate::config::Config;
 use crate::data::{Loader, Split};
-use crate::evaluate::{
-    Averages, Evaluation, Evaluator, Measurement, Options, Portion, Subject, View, evaluate,
-    measure,
-};
+use crate::evaluate::{Averages, Measurement, Portion, Subject, View, measure};
 use crate::metrics::{self, Metrics};
-use crate::model::{BatchShape, Parameters};
+use crate::model::Parameters;
 use crate::run_dir::RunPaths;
 
 /// Sequences scored at once.
@@ -95,20 +92,10 @@ pub(super) fn score(
         Ok::<_, crate::Error>(Averages::of(&measure(subject, &[portion], &how)?.sequences))
     };
     let [all, prior, front, blocks] = views(&config, scoring);
-    if config.fast.method.is_point() {
-        figures.of_prior(prior, &of_view(prior)?);
-        let shape = BatchShape { batch: BATCH.min(windows.len()), seq };
-        let mut evaluator = Evaluator::new(subject.device, &config, &parameters, shape)?;
-        let mut evaluated = |context: Option<usize>| {
-            let options = Options { fast_steps: None, context, stop, progress: &|_| {} };
-            evaluate(evaluator.on(subject.device), &config, &loader, &windows, &options)
-        };
-        let whole = evaluated(None)?;
-        let View::Front(context) = front else { return Ok(figures.0) };
-        figures.of_points(&whole, (front, &evaluated(Some(context))?));
-        return Ok(figures.0);
+    match config.fast.method.is_point() {
+        true => figures.of_points(all, &of_view(all)?),
+        false => figures.of_posteriors(all, &of_view(all)?),
     }
-    figures.of_posteriors(all, &of_view(all)?);
     figures.of_prior(prior, &of_view(prior)?);
     let title = "nll of the rest of each sequence";
     figures.add("front_nll", title, (front, true), of_view(front)?.nll);
@@ -148,14 +135,9 @@ impl Figures {
     }
 
     /// Langevin dynamics has no posterior, hence no KL and no bound.
-    fn of_points(&mut self, whole: &Evaluation, (view, rest): (View, &Evaluation)) {
-        let corpus = &whole.summary.corpus;
-        self.add("nll", "nll", (View::All, false), corpus.nll);
+    fn of_points(&mut self, view: View, averages: &Averages) {
+        self.add("nll", "nll", (view, false), averages.nll);
         let title = "-log p(z), a density's, and no KL";
-        self.add("neg_log_prior", title, (View::All, false), corpus.kl);
-        if let Some(rest) = &rest.summary.continuation {
-            let title = "nll of the rest of each sequence";
-            self.add("front_nll", title, (view, true), rest.nll);
-        }
+        self.add("neg_log_prior", title, (view, false), averages.kl.unwrap_or(f64::NAN));
     }
 }

@@ -67,7 +67,7 @@ fn config() -> Config {
 static GO: AtomicBool = AtomicBool::new(false);
 
 fn options() -> Options<'static> {
-    Options { fast_steps: None, context: None, stop: &GO, progress: &|_| {} }
+    Options { fast_steps: None, stop: &GO, progress: &|_| {} }
 }
 
 fn trainer() -> Trainer {
@@ -173,27 +173,6 @@ fn ignored_targets_shorten_a_sequence() {
 }
 
 #[test]
-fn with_a_context_z_does_not_know_the_rest() {
-    let mut trainer = trainer();
-    let context = 7;
-    let options = Options { context: Some(context), ..options() };
-    let mut run = |changed_from| {
-        let source = Numbered { changed_from, ..Numbered::default() };
-        alone(&mut trainer, 2, &source, &[5, 6, 7], &options).unwrap()
-    };
-    // The last visible target is the token at place `context`.
-    let (whole, other) = (run(None), run(Some(context + 1)));
-    for (a, b) in whole.sequences.iter().zip(&other.sequences) {
-        assert_eq!((a.tokens, a.unseen_tokens), (context, LENGTH - context));
-        assert_eq!((a.nll, a.kl), (b.nll, b.kl));
-        assert_ne!(a.unseen_nll, b.unseen_nll);
-    }
-    let continuation = whole.summary.continuation.unwrap();
-    assert_eq!(continuation.tokens, 3 * (LENGTH - context));
-    assert!(continuation.nll > 0.0);
-}
-
-#[test]
 fn it_can_be_stopped() {
     let mut trainer = trainer();
     let stop = AtomicBool::new(false);
@@ -212,17 +191,14 @@ fn it_can_be_stopped() {
 #[test]
 fn bad_requests_are_refused() {
     let mut trainer = trainer();
-    let mut refused = |source: &Numbered, windows: &[u64], context, words: &str| {
-        let options = Options { context, ..options() };
-        let error = alone(&mut trainer, 2, source, windows, &options).unwrap_err();
+    let mut refused = |source: &Numbered, windows: &[u64], words: &str| {
+        let error = alone(&mut trainer, 2, source, windows, &options()).unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
     };
     let source = Numbered::default();
-    refused(&source, &[], None, "at least one window");
-    refused(&source, &[1], Some(0), "expected 1 to 11");
-    refused(&source, &[1], Some(LENGTH), "expected 1 to 11");
+    refused(&source, &[], "at least one window");
     let long = Numbered { too_long: true, ..source };
-    refused(&long, &[1, 2], None, "25 tokens in 2 windows; expected 24, 12 in each");
+    refused(&long, &[1, 2], "25 tokens in 2 windows; expected 24, 12 in each");
     let values = vec![f32::NAN; trainer.parameters.values.len()];
     trainer.device.upload(&trainer.parameters.values, &values).unwrap();
     let error = alone(&mut trainer, 2, &Numbered::default(), &[8], &options()).unwrap_err();
