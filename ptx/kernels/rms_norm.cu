@@ -21,6 +21,7 @@
 // weight: 1 / 64 more at 32 rows a block forward, and at 64 rows a block backward 1 / 192 for
 // the weight and 2 / 192 for writing and reading partial sums in f32.
 
+#include "norm.cuh"
 #include "vector.cuh"
 
 enum {
@@ -99,10 +100,6 @@ struct Forward {
     unsigned rows, width, rows_per_block;
     float eps;
 };
-
-__device__ __forceinline__ float inverse_rms(float square_sum, unsigned width, float eps) {
-    return __fdiv_rn(1.0f, __fsqrt_rn(__fdiv_rn(square_sum, (float)width) + eps));
-}
 
 template <typename T>
 __device__ __forceinline__ void forward_held(const Forward<T>& a) {
@@ -183,11 +180,6 @@ struct Backward {
     unsigned rows, width, rows_per_block;
     bool accumulate;
 };
-
-// Factor of x in d_x.
-__device__ __forceinline__ float shrinkage(float projection, float inv, unsigned width) {
-    return __fdiv_rn(projection * inv * inv, (float)width);
-}
 
 // The sums of the y, added in order of y, to this block's partial sums.
 template <typename T>

@@ -9,7 +9,7 @@ use super::pool::for_each;
 /// Rows and columns of the block of the product that one task computes. Large enough that
 /// packing a panel costs a few percent of the arithmetic it serves, small enough that a
 /// layer of a small model still gives several tasks.
-const ROW_BLOCK: usize = 256;
+pub const ROW_BLOCK: usize = 256;
 const COLUMN_BLOCK: usize = 512;
 
 static NANOSECONDS: AtomicU64 = AtomicU64::new(0);
@@ -147,6 +147,18 @@ pub fn matmul(out: &Out<'_>, a: Mat<'_>, b: Mat<'_>, store: Store) {
     let flops = 2 * out.rows as u64 * out.columns as u64 * a.columns as u64;
     FLOPS.fetch_add(flops, Ordering::Relaxed);
     NANOSECONDS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+}
+
+/// `out (+)= a b` on the calling thread, for rows of one task: with the bits of [`par_matmul`] for
+/// [`ROW_BLOCK`] rows from a multiple of that on, or those that are left.
+pub fn matmul_rows(out: &mut [f32], a: Mat<'_>, b: Mat<'_>, store: Store) {
+    let all = b.columns;
+    let Out { data, stride, .. } = Out::new(out, a.rows, all);
+    for offset in (0..all).step_by(COLUMN_BLOCK) {
+        let columns = COLUMN_BLOCK.min(all - offset);
+        let block = Out { data, offset, rows: a.rows, columns, stride };
+        matmul(&block, a, b.columns(offset, columns), store);
+    }
 }
 
 /// `out (+)= a b (+ addend)` in tasks of one block each.

@@ -19,6 +19,7 @@ mod latent_attention;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
+mod linear_rms_norm;
 mod linear_swiglu;
 mod math;
 mod matmul;
@@ -223,6 +224,16 @@ impl Ops for Cpu {
         self.pool.install(|| {
             latent_attention::backward(self.id, args, &mut self.ropes, &mut self.partials)
         })
+    }
+
+    fn linear_rms_norm_forward(&mut self, args: &LinearRmsNormForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear_rms_norm::forward(self.id, args))
+    }
+
+    fn linear_rms_norm_backward(&mut self, args: &LinearRmsNormBackward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| linear_rms_norm::backward(self.id, args))
     }
 
     fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()> {

@@ -41,7 +41,7 @@ pub fn forward(device: DeviceId, args: &RmsNormForward<'_>) -> Result<()> {
 }
 
 vectorized! {
-    fn normalise(x: &[f32], weight: &[f32], out: &mut [f32], inv_rms: &mut [f32], eps: f32) {
+    pub fn normalise(x: &[f32], weight: &[f32], out: &mut [f32], inv_rms: &mut [f32], eps: f32) {
         let width = weight.len();
         for ((x, out), inv) in
             x.chunks_exact(width).zip(out.chunks_exact_mut(width)).zip(inv_rms)
@@ -95,7 +95,7 @@ pub fn backward(
 }
 
 vectorized! {
-    fn input_gradient(
+    pub fn input_gradient(
         d_x: &mut [f32],
         d_out: &[f32],
         x: &[f32],

@@ -40,7 +40,7 @@ pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearSwigluForward<'_>) -> R
     let own = linear::LinearForward { x, weight, residual: 0, out: gate_up, rows, inner, outer };
     let after = swiglu::SwigluForward { gate_up, out, rows, width }.launch(storage);
     let own = own.launch(storage);
-    gpu.multiply_and(&product, own.as_slice(), &after, &launch.launches(storage))
+    gpu.multiply_and(&product, own.as_slice(), &[after], &launch.launches(storage))
 }
 
 pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearSwigluBackward<'_>) -> Result<()> {
@@ -81,5 +81,5 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &LinearSwigluBackward<'_>) ->
     let own = linear::LinearBackwardInput { d_out, weight, d_x, accumulate, rows, inner, outer };
     let after = swiglu::SwigluBackward { gate_up, d_out: d, d_gate_up, rows, width };
     let (own, after) = (own.launch(storage), after.launch(storage));
-    gpu.multiply_and(&product, own.as_slice(), &after, launch.launch(storage).as_slice())
+    gpu.multiply_and(&product, own.as_slice(), &[after], launch.launch(storage).as_slice())
 }

@@ -15,6 +15,7 @@ mod latent_attention;
 mod ledger;
 mod linear;
 mod linear_cross_entropy;
+mod linear_rms_norm;
 mod linear_swiglu;
 mod memory;
 mod normal;

@@ -3,7 +3,7 @@
 
 use super::{
     Driver, Gpu, adamw, add, embedding, gaussian, latent_attention, linear, linear_cross_entropy,
-    linear_swiglu, normal, rms_norm, sample, swiglu, trace, window_attention,
+    linear_rms_norm, linear_swiglu, normal, rms_norm, sample, swiglu, trace, window_attention,
 };
 use crate::Result;
 use crate::ops::*;
@@ -72,6 +72,16 @@ impl<D: Driver> Ops for Gpu<D> {
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()> {
         args.check()?;
         latent_attention::backward(self, args)
+    }
+
+    fn linear_rms_norm_forward(&mut self, args: &LinearRmsNormForward<'_>) -> Result<()> {
+        args.check()?;
+        linear_rms_norm::forward(self, args)
+    }
+
+    fn linear_rms_norm_backward(&mut self, args: &LinearRmsNormBackward<'_>) -> Result<()> {
+        args.check()?;
+        linear_rms_norm::backward(self, args)
     }
 
     fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()> {

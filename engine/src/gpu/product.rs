@@ -171,11 +171,11 @@ impl<D: Driver> Gpu<D> {
         &mut self,
         product: &Product,
         own: &[Launch],
-        after: &Launch,
+        after: &[Launch],
         both: &[Launch],
     ) -> Result<()> {
         if self.rehearsing {
-            let launches = own.iter().chain([after]).chain(both);
+            let launches = own.iter().chain(after).chain(both);
             launches.into_iter().try_for_each(|launch| self.driver.prepare(launch.entry))?;
             return match own {
                 // Nothing to multiply is nothing to choose.
@@ -183,9 +183,10 @@ impl<D: Driver> Gpu<D> {
                 own => self.driver.prepare_product(product, own),
             };
         }
-        match !own.is_empty() && self.driver.product(product)? {
-            true => self.driver.launch(after),
-            false => both.iter().try_for_each(|launch| self.driver.launch(launch)),
-        }
+        let launches = match !own.is_empty() && self.driver.product(product)? {
+            true => after,
+            false => both,
+        };
+        launches.iter().try_for_each(|launch| self.driver.launch(launch))
     }
 }

@@ -17,6 +17,7 @@ mod latent_attention;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
+mod linear_rms_norm;
 mod linear_swiglu;
 mod normal;
 mod rms_norm;
@@ -34,6 +35,7 @@ pub use latent_attention::*;
 pub use latent_prior::*;
 pub use linear::*;
 pub use linear_cross_entropy::*;
+pub use linear_rms_norm::*;
 pub use linear_swiglu::*;
 pub use normal::*;
 pub use rms_norm::*;
@@ -82,6 +84,10 @@ pub trait Ops {
     fn latent_attention_forward(&mut self, args: &LatentAttentionForward<'_>) -> Result<()>;
     /// See [`LatentAttentionBackward`].
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()>;
+    /// See [`LinearRmsNormForward`].
+    fn linear_rms_norm_forward(&mut self, args: &LinearRmsNormForward<'_>) -> Result<()>;
+    /// See [`LinearRmsNormBackward`].
+    fn linear_rms_norm_backward(&mut self, args: &LinearRmsNormBackward<'_>) -> Result<()>;
     /// See [`LinearSwigluForward`].
     fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()>;
     /// See [`LinearSwigluBackward`].

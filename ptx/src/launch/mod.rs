@@ -8,6 +8,7 @@ mod head_width;
 pub mod latent_attention;
 pub mod linear;
 pub mod linear_cross_entropy;
+pub mod linear_rms_norm;
 pub mod linear_swiglu;
 pub mod normal;
 pub mod rms_norm;
@@ -131,6 +132,7 @@ pub fn entry_points() -> impl Iterator<Item = &'static EntryPoint> {
         latent_attention::ENTRY_POINTS,
         linear::ENTRY_POINTS,
         linear_cross_entropy::ENTRY_POINTS,
+        linear_rms_norm::ENTRY_POINTS,
         linear_swiglu::ENTRY_POINTS,
         normal::ENTRY_POINTS,
         rms_norm::ENTRY_POINTS,
@@ -153,6 +155,7 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
         latent_attention::MODULE,
         linear::MODULE,
         linear_cross_entropy::MODULE,
+        linear_rms_norm::MODULE,
         linear_swiglu::MODULE,
         normal::MODULE,
         rms_norm::MODULE,

@@ -19,6 +19,7 @@ pub mod gaussian_update;
 pub mod latent_attention;
 pub mod linear;
 pub mod linear_cross_entropy;
+pub mod linear_rms_norm;
 pub mod linear_swiglu;
 pub mod normal;
 pub mod rms_norm;

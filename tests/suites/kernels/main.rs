@@ -8,6 +8,7 @@ mod faults;
 mod indices;
 mod latent_attention;
 mod linear;
+mod linear_rms_norm;
 mod linear_swiglu;
 mod loss;
 mod optimiser;

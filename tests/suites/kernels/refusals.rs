@@ -24,7 +24,7 @@ fn malformed_calls_are_refused() {
     };
     let wanted = linear_cross_entropy::Wanted::Both;
     let one = WindowAttentionShape { seq: 1, ..window };
-    let cases: [&dyn Case; 27] = [
+    let cases: [&dyn Case; 29] = [
         &add::Sum { len: 33 },
         &swiglu::Forward { rows, width },
         &swiglu::Backward { rows, width },
@@ -35,6 +35,20 @@ fn malformed_calls_are_refused() {
         &linear::Forward { shape, residual: true },
         &linear::BackwardInput { shape, accumulate: true },
         &linear::BackwardWeight { shape },
+        &linear_rms_norm::Forward {
+            rows,
+            inner: 5,
+            outer: width,
+            residual: true,
+            apart: false,
+        },
+        &linear_rms_norm::Backward {
+            rows,
+            width,
+            outer: 5,
+            accumulate: true,
+            apart: false,
+        },
         &linear_swiglu::Forward { rows, inner: 5, width, apart: false },
         &linear_swiglu::Backward { rows, width, outer: 5, apart: false },
         &linear_cross_entropy::Loss { rows, width, vocab, wanted, differences: false },

@@ -22,7 +22,7 @@ fn every_operation_repeats() {
         first_position: 3,
         theta: 1e4,
     };
-    let cases: [&dyn Case; 23] = [
+    let cases: [&dyn Case; 25] = [
         &add::Sum { len: 5000 },
         &swiglu::Forward { rows, width },
         &swiglu::Backward { rows, width },
@@ -33,6 +33,20 @@ fn every_operation_repeats() {
         &linear::Forward { shape, residual: true },
         &linear::BackwardInput { shape, accumulate: true },
         &linear::BackwardWeight { shape },
+        &linear_rms_norm::Forward {
+            rows,
+            inner: 40,
+            outer: width,
+            residual: true,
+            apart: false,
+        },
+        &linear_rms_norm::Backward {
+            rows,
+            width,
+            outer: 40,
+            accumulate: true,
+            apart: false,
+        },
         &linear_swiglu::Forward { rows, inner: 40, width, apart: false },
         &linear_swiglu::Backward { rows, width, outer: 40, apart: false },
         &linear_cross_entropy::Loss {

@@ -11,6 +11,7 @@ mod latent_attention;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
+mod linear_rms_norm;
 mod linear_swiglu;
 mod normal;
 mod rms_norm;
