@@ -150,6 +150,20 @@ fn evaluation_does_not_depend_on_the_batch_or_the_threads() {
     }
 }
 
+/// In every view. The virtual GPU adds in another order and has exponentials of its own.
+#[test]
+fn evaluation_on_a_gpu_finds_what_the_cpu_finds() {
+    let sandbox = Sandbox::with_corpus();
+    sandbox.train("run", "").succeeds();
+    let eval = |device: &str| {
+        let views = "--fast-steps 2 --context 16 --block 12 --samples 2";
+        let args = format!("eval run --data shards --sequences 3 {views} --json --device {device}");
+        json(&sandbox.run(args.split_whitespace()).succeeds())
+    };
+    let off = distance(&eval("cpu"), &eval("vm"));
+    assert!(off < 1e-4, "{off:e}");
+}
+
 #[test]
 fn training_does_not_depend_on_the_threads() {
     let sandbox = Sandbox::with_corpus();

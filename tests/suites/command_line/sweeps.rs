@@ -109,6 +109,8 @@ fn a_sweep_is_trained_scored_and_told() {
 
     let page = String::from_utf8(sandbox.read("out/sweep.html")).unwrap();
     assert_eq!(page.matches("<figure>").count(), 3);
+    let picture = String::from_utf8(sandbox.read("out/sweep.svg")).unwrap();
+    assert!(picture.starts_with("<svg xmlns") && picture.contains("steps=3, bound: "), "{picture}");
     let csv = String::from_utf8(sandbox.read("out/sweep.csv")).unwrap();
     let columns: Vec<usize> = csv.lines().map(|line| line.split(',').count()).collect();
     assert!(columns.len() == 5 && columns.iter().all(|&n| n == columns[0]), "{csv}");

@@ -27,8 +27,14 @@ pub fn metrics(sandbox: &Sandbox, run: &str) -> PathBuf {
 #[track_caller]
 pub fn assert_equal(sandbox: &Sandbox, a: &str, b: &str, iterations: u64) {
     let checkpoint = format!("checkpoints/iter_{iterations:08}");
-    let of_checkpoint = ["model.safetensors", "optimizer.safetensors", "state.json", "config.json"]
-        .map(|file| format!("{checkpoint}/{file}"));
+    let of_checkpoint = [
+        "model.safetensors",
+        "optimizer.safetensors",
+        "checksums.json",
+        "state.json",
+        "config.json",
+    ]
+    .map(|file| format!("{checkpoint}/{file}"));
     let of_run = ["metrics.jsonl", "samples.jsonl", "config.toml"].map(str::to_owned);
     for file in of_run.iter().chain(&of_checkpoint) {
         let read = |run: &str| sandbox.read(format!("{run}/{file}"));

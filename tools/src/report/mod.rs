@@ -15,6 +15,7 @@ mod chart_tests;
 mod charts;
 mod config;
 mod curves;
+mod dots;
 mod error;
 mod escape;
 mod fast;
@@ -43,7 +44,9 @@ use std::path::{Path, PathBuf};
 pub use error::Error;
 pub use probe::{ProbePage, ProbePoint, write_probe};
 pub use summary::{ReportSummary, RunSummary, Validation};
-pub use sweep::{SweepCurve, SweepPage, SweepPoint, SweepRow, write_sweep_report};
+pub use sweep::{
+    SweepCurve, SweepPage, SweepPoint, SweepRow, write_sweep_picture, write_sweep_report,
+};
 
 use run::Run;
 

@@ -9,7 +9,8 @@ use super::run::Run;
 use super::samples_table::samples_table;
 use super::{charts, fast_charts, tables};
 
-pub(super) const STYLE: &str = include_str!("page.css");
+pub(super) const STYLE: &str =
+    concat!(include_str!("colors.css"), include_str!("chart.css"), include_str!("page.css"));
 
 /// The whole document.
 pub(super) fn page(runs: &[Run], notes: &[String]) -> String {

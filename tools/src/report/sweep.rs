@@ -6,6 +6,7 @@ use std::path::Path;
 use super::axis::Scale;
 use super::chart::{AxisTitle, Chart, Curve};
 use super::curves::WIDE;
+use super::dots::DotPlot;
 use super::escape::escape;
 use super::look::{self, Look, Mark};
 use super::number::{count, duration, nats, value};
@@ -93,6 +94,35 @@ pub fn write_sweep_report(page: &SweepPage, out: &Path) -> Result<ReportSummary,
     })
 }
 
+/// Writes the figures by which cells rank as a picture by itself (SVG, a dot for each figure of each
+/// cell) to the file `out`, replacing what is there only when it is complete. Nothing is written, and
+/// `false` returned, while there is nothing to draw.
+///
+/// # Errors
+/// When the picture cannot be written.
+pub fn write_sweep_picture(page: &SweepPage, out: &Path) -> Result<bool, Error> {
+    let plot = dot_plot(page);
+    if plot.is_empty() {
+        return Ok(false);
+    }
+    publish(out, plot.picture().as_bytes())?;
+    Ok(true)
+}
+
+fn dot_plot(page: &SweepPage) -> DotPlot {
+    let ranking = || page.columns.iter().enumerate().filter(|(_, (_, ranks))| *ranks);
+    let figures = |row: &SweepRow| {
+        let of = |(column, _)| row.figures.get(column).copied().flatten();
+        (row.name.clone(), ranking().map(of).collect())
+    };
+    DotPlot {
+        title: "Figures by which cells rank".to_owned(),
+        axis: "nats per token, the smaller the better; lines: the spread over seeds".to_owned(),
+        figures: ranking().map(|(_, (name, _))| name.clone()).collect(),
+        rows: page.rows.iter().map(figures).collect(),
+    }
+}
+
 fn html(page: &SweepPage) -> String {
     let title = escape(&page.title);
     let mut out = format!(
@@ -110,6 +140,10 @@ fn html(page: &SweepPage) -> String {
     }
     write_table(&mut out, page);
     write_list(&mut out, &page.legend);
+    let plot = dot_plot(page);
+    if !plot.is_empty() {
+        let _ = write!(out, "<section><h2>Cells side by side</h2>\n{}</section>\n", plot.figure());
+    }
     let lead = "The bound of each validation against what training had cost by then, validations \
                 not counted. Points: means over seeds. Faint: each seed. Validations in the first \
                 5 % of a run are left out.";
@@ -304,6 +338,9 @@ mod tests {
         super::super::tests::assert_sound(&text);
         assert!(text.contains("a &lt;sweep&gt;") && text.contains("b &amp; c failed"));
         assert_eq!(text.matches("<figure>").count(), 3);
+        let plot = text.split_once("<figure class=\"dots\">").unwrap().1;
+        let plot = plot.split_once("</figure>").unwrap().0;
+        assert!(plot.contains("bound: 2.250 ± 0.010") && !plot.contains("kl"), "{plot}");
         assert!(text.contains("<b>2.250</b>") && text.contains("<td>2.500<"), "the best in bold");
         assert!(text.contains("<td>0.225<"), "a column that does not rank has no best");
         // The first validation is left out, so the axis does not reach its value.
@@ -324,8 +361,14 @@ mod tests {
         for curve in &mut page.curves {
             curve.runs.clear();
         }
+        for row in &mut page.rows {
+            row.figures.fill(None);
+        }
         let text = html(&page);
         super::super::tests::assert_sound(&text);
-        assert_eq!(text.matches("<figure>").count(), 0);
+        assert_eq!(text.matches("<figure").count(), 0);
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("sweep.svg");
+        assert!(!write_sweep_picture(&page, &out).unwrap() && !out.exists());
     }
 }

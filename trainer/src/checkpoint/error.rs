@@ -140,6 +140,24 @@ pub enum CheckpointError {
         /// The element.
         value: f32,
     },
+    /// Finite values, but not those that were saved.
+    #[error(
+        "{}: tensor `{name}` is not what was saved: its CRC-32 is {found}, that of {} is {expected}; \
+         use another checkpoint, or, if the file was changed on purpose, remove {}",
+        path.display(), file_name(.checksums), checksums.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// CRC-32 of its values.
+        found: String,
+        /// CRC-32 of the values that were saved.
+        expected: String,
+        /// The file that has the checksums.
+        checksums: PathBuf,
+    },
     /// The file has both the embedding and an output projection, and they differ.
     #[error(
         "{}: `{embedding}` and `{output}` differ, but the model uses one matrix for both; it \
@@ -208,6 +226,10 @@ fn advice(source: &io::Error) -> &'static str {
         }
         _ => "",
     }
+}
+
+fn file_name(path: &std::path::Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 fn fallback(newest: &std::path::Path, previous: &Option<PathBuf>) -> String {

@@ -5,12 +5,14 @@
 //!                           optimizer.safetensors  m.NAME and v.NAME of every parameter
 //!                           config.json            the configuration
 //!                           state.json             where the run stands
+//!                           checksums.json         CRC-32 of every tensor; without it none is checked
 //! ```
 //!
 //! A checkpoint is written under a temporary name, synced and renamed ([`save`]), and pruned by
 //! being renamed before it is deleted, so whatever carries a checkpoint's name is whole. The same
 //! state gives the same bytes. Leftovers of an interrupted process are put right by [`recover`].
 
+mod checksums;
 mod directory;
 mod error;
 mod save;
@@ -34,11 +36,13 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
+use checksums::Checksums;
 
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const CONFIG: &str = "config.json";
 const STATE: &str = "state.json";
+const CHECKSUMS: &str = "checksums.json";
 
 /// What a checkpoint is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,11 +84,14 @@ impl Checkpoint {
                 expected: FORMAT,
             });
         }
-        let weights = Weights::open(&path.join(MODEL), &config)?;
+        let checksums = Checksums::of_directory(path)?;
+        let known = checksums.of_file(MODEL);
+        let weights = Weights::open_known(&path.join(MODEL), &config, known)?;
         let optimizer = match purpose {
             Purpose::Inference => None,
             Purpose::Training => {
-                let file = TensorFile::open(&path.join(OPTIMIZER))?;
+                let known = checksums.of_file(OPTIMIZER);
+                let file = TensorFile::open(&path.join(OPTIMIZER))?.with_checksums(known);
                 file.expect(&optimizer_shapes(&config))?;
                 Some(file)
             }

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::checksums::Checksums;
 use super::directory::{self, Leftover};
-use super::{CONFIG, CheckpointError, MODEL, OPTIMIZER, Part, STATE, State, TensorSource};
+use super::{
+    CHECKSUMS, CONFIG, CheckpointError, MODEL, OPTIMIZER, Part, STATE, State, TensorSource,
+};
 use super::{optimizer_shapes, tensor_writer};
 use crate::atomic_file;
 use crate::config::Config;
@@ -58,14 +61,18 @@ fn write_all(
             source,
         })
     };
-    tensor_writer::write(&into.join(MODEL), &shapes, |parameter| fetch(Part::Weight, parameter))?;
+    let mut checksums = Checksums::default();
+    let of_model = &mut |name: &str, checksum| checksums.add(MODEL, name, checksum);
+    let weight = |parameter| fetch(Part::Weight, parameter);
+    tensor_writer::write(&into.join(MODEL), &shapes, weight, of_model)?;
     let moments = optimizer_shapes(config);
-    tensor_writer::write(&into.join(OPTIMIZER), &moments, |place| {
-        match place.checked_sub(shapes.len()) {
-            None => fetch(Part::FirstMoment, place),
-            Some(parameter) => fetch(Part::SecondMoment, parameter),
-        }
-    })?;
+    let moment = |place: usize| match place.checked_sub(shapes.len()) {
+        None => fetch(Part::FirstMoment, place),
+        Some(parameter) => fetch(Part::SecondMoment, parameter),
+    };
+    let of_optimizer = &mut |name: &str, checksum| checksums.add(OPTIMIZER, name, checksum);
+    tensor_writer::write(&into.join(OPTIMIZER), &moments, moment, of_optimizer)?;
+    write_json(&into.join(CHECKSUMS), &checksums)?;
     write_json(&into.join(CONFIG), config)?;
     write_json(&into.join(STATE), state)?;
     atomic_file::sync_directory(into).map_err(CheckpointError::io("sync", into))

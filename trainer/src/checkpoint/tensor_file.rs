@@ -1,5 +1,6 @@
 //! Reading safetensors files.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
 use super::CheckpointError;
+use super::checksums;
 use super::tensor_writer::check_finite;
 
 /// Bytes of the header's length field.
@@ -23,6 +25,7 @@ pub struct TensorFile {
     file: File,
     metadata: Metadata,
     data_start: u64,
+    checksums: BTreeMap<String, String>,
 }
 
 impl TensorFile {
@@ -59,7 +62,12 @@ impl TensorFile {
         if found != expected {
             return Err(wrong_length(expected));
         }
-        Ok(Self { path: path.to_owned(), file, metadata, data_start })
+        Ok(Self { path: path.to_owned(), file, metadata, data_start, checksums: BTreeMap::new() })
+    }
+
+    /// Compares what is read with the checksums that are known, by name.
+    pub(super) fn with_checksums(self, checksums: BTreeMap<String, String>) -> Self {
+        Self { checksums, ..self }
     }
 
     /// The file.
@@ -127,8 +135,8 @@ impl TensorFile {
     /// Reads a tensor's elements, row-major.
     ///
     /// # Errors
-    /// No such tensor, another type than f32, `out` of another length, a NaN or an infinity, or
-    /// any I/O error.
+    /// No such tensor, another type than f32, `out` of another length, a NaN or an infinity, values
+    /// of another checksum than the one that is known, or any I/O error.
     pub fn read(&self, name: &str, out: &mut [f32]) -> Result<(), CheckpointError> {
         let info = self.info(name)?;
         self.expect_f32(name)?;
@@ -145,6 +153,7 @@ impl TensorFile {
         file.seek(SeekFrom::Start(self.data_start + start as u64))
             .and_then(|_| file.read_exact(bytemuck::cast_slice_mut(out)))
             .map_err(CheckpointError::io("read", &self.path))?;
-        check_finite(&self.path, name, out)
+        check_finite(&self.path, name, out)?;
+        checksums::check(&self.checksums, &self.path, name, out)
     }
 }

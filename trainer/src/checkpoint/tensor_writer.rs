@@ -9,6 +9,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::CheckpointError;
+use super::checksums::checksum;
 
 /// Bytes of the header's length field, and the alignment of what follows the header.
 const WORD: usize = 8;
@@ -17,14 +18,16 @@ const WORD: usize = 8;
 const _: () = assert!(cfg!(target_endian = "little"));
 
 /// Writes `tensors` (name, shape) to `path` in their order and makes them durable; `values` is
-/// asked for the elements of one tensor after another. The same input gives the same bytes.
+/// asked for the elements of one tensor after another, and `note` is told the name and the checksum
+/// of each. The same input gives the same bytes.
 pub(super) fn write<'a>(
     path: &Path,
     tensors: &[(String, Vec<usize>)],
     mut values: impl FnMut(usize) -> Result<Cow<'a, [f32]>, CheckpointError>,
+    note: &mut dyn FnMut(&str, String),
 ) -> Result<(), CheckpointError> {
     let mut file = File::create(path).map_err(CheckpointError::io("create", path))?;
-    write_to(&mut file, path, tensors, &mut values)?;
+    write_to(&mut file, path, tensors, &mut values, note)?;
     file.sync_all().map_err(CheckpointError::io("sync", path))
 }
 
@@ -33,6 +36,7 @@ fn write_to<'a>(
     path: &Path,
     tensors: &[(String, Vec<usize>)],
     values: &mut impl FnMut(usize) -> Result<Cow<'a, [f32]>, CheckpointError>,
+    note: &mut dyn FnMut(&str, String),
 ) -> Result<(), CheckpointError> {
     let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(CheckpointError::io("write", path));
     put(&header(path, tensors)?)?;
@@ -49,6 +53,7 @@ fn write_to<'a>(
         // A checkpoint that could not be loaded must not push out one that can.
         check_finite(path, name, &values)?;
         put(bytemuck::cast_slice(&values))?;
+        note(name, checksum(&values));
     }
     Ok(())
 }
@@ -96,7 +101,8 @@ mod tests {
         }
         let mut file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
         let tensors = [("a".to_owned(), vec![2])];
-        let error = write_to(&mut file, path, &tensors, &mut |_| Ok(vec![1.0, 2.0].into()));
+        let error =
+            write_to(&mut file, path, &tensors, &mut |_| Ok(vec![1.0, 2.0].into()), &mut |_, _| {});
         let error = error.unwrap_err().to_string();
         assert!(error.contains("/dev/full") && error.contains("free some space"), "{error}");
     }
@@ -107,11 +113,16 @@ mod tests {
         let path = dir.path().join("x.safetensors");
         let tensors = [("b".to_owned(), vec![2, 1]), ("a".to_owned(), vec![3])];
         let values = [vec![1.0, 2.0], vec![3.0, 4.0, 5.0]];
-        write(&path, &tensors, |place| Ok(Cow::Borrowed(&values[place][..]))).unwrap();
+        let mut noted = Vec::new();
+        let note = &mut |name: &str, checksum| noted.push((name.to_owned(), checksum));
+        write(&path, &tensors, |place| Ok(Cow::Borrowed(&values[place][..])), note).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let a = read.tensor("a").unwrap();
         assert_eq!((a.shape(), a.data()), (&[3][..], bytemuck::cast_slice(&values[1])));
         assert_eq!(read.tensor("b").unwrap().shape(), [2, 1]);
+        // zlib.crc32 of the same bytes.
+        let expected = [("b", "2e3fa576"), ("a", "a5657320")];
+        assert_eq!(noted, expected.map(|(name, crc)| (name.to_owned(), crc.to_owned())));
     }
 }

@@ -1,5 +1,6 @@
 //! A model's parameters from a file of this program or of the released PyTorch code.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{CheckpointError, TensorFile};
@@ -23,7 +24,16 @@ impl Weights {
     /// # Errors
     /// A damaged file, or other tensors than the model's.
     pub fn open(path: &Path, config: &Config) -> Result<Self, CheckpointError> {
-        let file = TensorFile::open(path)?;
+        Self::open_known(path, config, BTreeMap::new())
+    }
+
+    /// The same with the checksums that are known of its tensors, by name.
+    pub(super) fn open_known(
+        path: &Path,
+        config: &Config,
+        checksums: BTreeMap<String, String>,
+    ) -> Result<Self, CheckpointError> {
+        let file = TensorFile::open(path)?.with_checksums(checksums);
         let mut shapes = config.parameter_shapes();
         let mut embedding = EMBEDDING;
         if file.contains(OUTPUT) {

@@ -61,7 +61,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     summary.lines().iter().try_for_each(|line| say!("{line}"))?;
     let out = options.out.display();
     match summary.finished {
-        true => say!("the sweep is in {out}: sweep.html, sweep.md, sweep.csv, sweep.json")?,
+        true => {
+            say!("the sweep is in {out}: sweep.html, sweep.svg, sweep.md, sweep.csv, sweep.json")?
+        }
         false => say!("stopped, all saved in {out}; the same command goes on")?,
     }
     let counts = summary.cells.iter().map(|cell| cell.counts());

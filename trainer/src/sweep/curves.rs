@@ -1,13 +1,15 @@
 //! The page of a sweep: curves of all runs, read from their directories.
 
-use ltm_tools::report::{SweepCurve, SweepPage, SweepPoint, SweepRow, write_sweep_report};
+use ltm_tools::report::{
+    SweepCurve, SweepPage, SweepPoint, SweepRow, write_sweep_picture, write_sweep_report,
+};
 
 use super::summary::{Aggregate, CellSummary, Summary};
 use super::{Cell, Result, SweepOptions, tables};
 use crate::metrics::{self, Metrics, Timing};
 use crate::run_dir::RunPaths;
 
-/// Writes `sweep.html`.
+/// Writes `sweep.html`, and `sweep.svg` once there is a figure.
 pub(super) fn write_page(summary: &Summary, options: &SweepOptions) -> Result<()> {
     let mut curves = Vec::new();
     for cell in &options.cells {
@@ -44,6 +46,7 @@ pub(super) fn write_page(summary: &Summary, options: &SweepOptions) -> Result<()
         curves,
     };
     write_sweep_report(&page, &options.out.join("sweep.html"))?;
+    write_sweep_picture(&page, &options.out.join("sweep.svg"))?;
     Ok(())
 }
 

@@ -6,9 +6,9 @@
 //! that diverges is recorded as that, and the others go on.
 //!
 //! ```text
-//! OUT/sweep.json  sweep.csv  sweep.md  sweep.html     after each run, and at the end
-//!     runs/CELL/seed-S/                               a run directory
-//!                      result.json                    its figures, once it is over
+//! OUT/sweep.json  sweep.csv  sweep.md  sweep.html  sweep.svg     after each run, and at the end
+//!     runs/CELL/seed-S/                                          a run directory
+//!                      result.json                               its figures, once it is over
 //! ```
 
 mod cell;

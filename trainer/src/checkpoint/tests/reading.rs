@@ -46,6 +46,20 @@ fn files_that_do_not_fit_are_named() {
     });
     assert!(infinite.contains("element 7 of tensor `norm.weight` is inf"), "{infinite}");
 
+    let flipped = altered(OPTIMIZER, &|mut bytes| {
+        let end = bytes.len();
+        bytes[end - 3] ^= 1;
+        bytes
+    });
+    assert!(flipped.contains("`v.norm.weight` is not what was saved"), "{flipped}");
+    assert!(flipped.contains("remove") && flipped.contains(CHECKSUMS), "{flipped}");
+    assert!(altered(CHECKSUMS, &cut).contains(CHECKSUMS));
+    // Weights of one's own, as a converted checkpoint has them.
+    let checksums = fs::read(path.join(CHECKSUMS)).unwrap();
+    fs::remove_file(path.join(CHECKSUMS)).unwrap();
+    assert!(read_all(&open().unwrap()).is_ok());
+    fs::write(path.join(CHECKSUMS), checksums).unwrap();
+
     fs::remove_file(path.join(OPTIMIZER)).unwrap();
     assert!(message(open()).contains("optimizer.safetensors is missing"));
     let model = Checkpoint::open(&path, Purpose::Inference).unwrap();
@@ -63,10 +77,8 @@ fn released(dir: &Path, tied: &[(&str, f32)]) -> PathBuf {
     let mut all: Vec<_> = shapes.into_iter().map(|(name, shape)| (name, shape, 1.0)).collect();
     all.extend(tied.iter().map(|(name, value)| (name.to_string(), shape.clone(), *value)));
     let shapes: Vec<_> = all.iter().map(|(name, shape, _)| (name.clone(), shape.clone())).collect();
-    tensor_writer::write(&path, &shapes, |place| {
-        Ok(vec![all[place].2; all[place].1.iter().product()].into())
-    })
-    .unwrap();
+    let values = |place: usize| Ok(vec![all[place].2; all[place].1.iter().product()].into());
+    tensor_writer::write(&path, &shapes, values, &mut |_, _| {}).unwrap();
     path
 }
 
@@ -93,7 +105,7 @@ fn whole() -> &'static Vec<(&'static str, Vec<u8>)> {
     FILES.get_or_init(|| {
         let dir = TempDir::new().unwrap();
         let path = save_values(dir.path(), 10, 1.0, 0).unwrap();
-        [CONFIG, MODEL, OPTIMIZER, STATE]
+        [CONFIG, MODEL, OPTIMIZER, STATE, CHECKSUMS]
             .map(|file| (file, fs::read(path.join(file)).unwrap()))
             .to_vec()
     })
@@ -103,8 +115,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn damaged_files_never_panic(
-        file in 0_usize..4,
+    fn damaged_files_never_panic_and_damaged_tensors_are_never_read(
+        file in 0_usize..5,
         flips in prop::collection::vec((any::<prop::sample::Index>(), 1_u8..), 0..4),
         early in any::<bool>(),
         cut in prop::option::of(any::<prop::sample::Index>()),
@@ -128,8 +140,14 @@ proptest! {
             .and_then(|checkpoint| read_all(&checkpoint));
         if cut.is_some() {
             // A JSON file may lose its final newline and still be whole.
-            let trailing = matches!(file, 0 | 3);
+            let trailing = matches!(file, 0 | 3 | 4);
             prop_assert!(read.is_err() || trailing);
+        }
+        if let (Ok(read), 1 | 2) = (read, file) {
+            let saved = [1.0, 1.5, 1.25].map(|salt| values(&config(), salt));
+            for (place, values) in read.iter().enumerate() {
+                prop_assert_eq!(values, &saved[place % 3][place / 3]);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ fn what_is_saved_is_loaded() {
     let dir = TempDir::new().unwrap();
     let path = save_values(dir.path(), 10, 1.0, 0).unwrap();
     assert_eq!(path, dir.path().join("iter_00000010"));
-    let files = [CONFIG, MODEL, OPTIMIZER, STATE];
+    let files = [CHECKSUMS, CONFIG, MODEL, OPTIMIZER, STATE];
     assert_eq!(names(&path), files);
     let checkpoint = latest(dir.path(), Purpose::Training).unwrap().unwrap();
     assert_eq!(checkpoint.config(), &config());
@@ -22,7 +22,7 @@ fn the_same_state_gives_the_same_bytes() {
     let (one, two) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let one = save_values(one.path(), 10, 1.0, 0).map(|path| (one, path)).unwrap();
     let two = save_values(two.path(), 10, 1.0, 0).map(|path| (two, path)).unwrap();
-    for file in [CONFIG, MODEL, OPTIMIZER, STATE] {
+    for file in [CHECKSUMS, CONFIG, MODEL, OPTIMIZER, STATE] {
         assert_eq!(
             fs::read(one.1.join(file)).unwrap(),
             fs::read(two.1.join(file)).unwrap(),
@@ -81,7 +81,7 @@ fn a_leftover_does_not_hinder_saving() {
     fs::create_dir(&leftover).unwrap();
     fs::write(leftover.join("junk"), "").unwrap();
     let path = save_values(dir.path(), 10, 1.0, 1).unwrap();
-    assert_eq!(names(&path).len(), 4);
+    assert_eq!(names(&path).len(), 5);
 }
 
 #[test]
