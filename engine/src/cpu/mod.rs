@@ -225,6 +225,16 @@ impl Ops for Cpu {
         })
     }
 
+    fn latent_block_forward(&mut self, args: &LatentBlockForward<'_>) -> Result<()> {
+        args.check()?;
+        args.in_steps(self)
+    }
+
+    fn latent_block_backward(&mut self, args: &LatentBlockBackward<'_>) -> Result<()> {
+        args.check()?;
+        args.in_steps(self)
+    }
+
     fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()> {
         args.check()?;
         self.pool.install(|| linear_swiglu::forward(self.id, args))
