@@ -3,6 +3,7 @@
 use ltm_engine::DType;
 
 use crate::backward::Backward;
+use crate::ops::rms_norm::RmsNorm;
 use crate::planner::plan;
 use crate::step::Step;
 use crate::var::{GradientMode, Var, VarInfo};
@@ -24,6 +25,8 @@ pub struct Tape {
     pub(crate) vars: Vec<VarInfo>,
     pub(crate) operations: Vec<Box<dyn Operation>>,
     seeds: Vec<(Var, Var)>,
+    /// Every normalisation so far.
+    pub(crate) norms: Vec<RmsNorm>,
 }
 
 impl Default for Tape {
@@ -41,7 +44,8 @@ impl Tape {
     /// An empty tape whose results, weights and their gradients are stored in `storage`, f32 or
     /// bf16. Statistics and the gradients of parameters are f32 always.
     pub fn with_storage(storage: DType) -> Self {
-        Self { storage, vars: Vec::new(), operations: Vec::new(), seeds: Vec::new() }
+        let (vars, operations, seeds, norms) = Default::default();
+        Self { storage, vars, operations, seeds, norms }
     }
 
     /// Type of results, weights and the gradients of results.
