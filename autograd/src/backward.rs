@@ -106,7 +106,12 @@ impl<'a> Backward<'a> {
 
     /// Memory for a gradient of `x`: as many numbers, of the same type.
     fn temporary(&mut self, x: Var) -> Var {
-        let VarInfo { dtype, len, .. } = self.vars[x.0];
+        self.room(x, self.vars[x.0].len)
+    }
+
+    /// Memory for `len` numbers of the type of `x`.
+    pub(crate) fn room(&mut self, x: Var, len: usize) -> Var {
+        let dtype = self.vars[x.0].dtype;
         self.vars.push(VarInfo {
             dtype,
             len,

@@ -80,7 +80,11 @@ impl Program {
         let mut bytes = 0;
         self.steps.get(index)?.visit(&mut |var, access| {
             let VarInfo { len, dtype, .. } = self.vars[var.0];
-            let times = if access == Access::Update { 2 } else { 1 };
+            let times = match access {
+                Access::Read | Access::Write => 1,
+                Access::Update => 2,
+                Access::Room => 0,
+            };
             bytes += times * len * dtype.size();
         });
         Some(bytes)

@@ -13,6 +13,8 @@ pub(crate) enum Access {
     Write,
     /// Reads and writes it.
     Update,
+    /// Works in it, with contents of no meaning before and after.
+    Room,
 }
 
 /// One entry of a program.

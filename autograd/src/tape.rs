@@ -3,18 +3,24 @@
 use ltm_engine::DType;
 
 use crate::backward::Backward;
+use crate::ops::rms_norm::RmsNorm;
 use crate::planner::plan;
 use crate::step::Step;
 use crate::var::{GradientMode, Var, VarInfo};
 use crate::{Error, Program, Result};
 
 /// An operation as recorded: its forward step, and how to derive its backward.
-pub(crate) trait Operation: Step {
+pub(crate) trait Operation: std::fmt::Debug + Send {
     /// Emits the backward steps. Called only if a gradient reaches the output.
     fn backward(&self, backward: &mut Backward<'_>) -> Result<()>;
 
     /// The forward step by itself.
     fn forward(&self) -> Box<dyn Step>;
+
+    /// This operation and the norm of its result as one; `None` where they stay apart.
+    fn with_norm(&self, _norm: &RmsNorm) -> Option<Box<dyn Operation>> {
+        None
+    }
 }
 
 /// A list of operations, in the order in which they will run.
@@ -24,6 +30,8 @@ pub struct Tape {
     pub(crate) vars: Vec<VarInfo>,
     pub(crate) operations: Vec<Box<dyn Operation>>,
     seeds: Vec<(Var, Var)>,
+    /// Every normalisation so far.
+    pub(crate) norms: Vec<RmsNorm>,
 }
 
 impl Default for Tape {
@@ -41,7 +49,8 @@ impl Tape {
     /// An empty tape whose results, weights and their gradients are stored in `storage`, f32 or
     /// bf16. Statistics and the gradients of parameters are f32 always.
     pub fn with_storage(storage: DType) -> Self {
-        Self { storage, vars: Vec::new(), operations: Vec::new(), seeds: Vec::new() }
+        let (vars, operations, seeds, norms) = Default::default();
+        Self { storage, vars, operations, seeds, norms }
     }
 
     /// Type of results, weights and the gradients of results.

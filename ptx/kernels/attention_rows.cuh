@@ -5,7 +5,7 @@
 // bytes, which spreads eight rows of one 16-byte column over all banks. A head of fewer numbers
 // is widened with zeros, which add nothing to a dot product.
 #pragma once
-#include "common.cuh"
+#include "matrix.cuh"
 
 // Row r begins at first + r * stride.
 template <typename T>
@@ -48,13 +48,6 @@ __device__ __forceinline__ void unpack(float (&x)[8], uint4 v) {
         x[2 * i] = __uint_as_float(words[i] << 16);
         x[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
     }
-}
-
-// Two numbers as bf16, the first in the lower half.
-__device__ __forceinline__ unsigned pack(float low, float high) {
-    unsigned both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
 }
 
 // Sixteen bytes at a 16-byte boundary, shared or global.
@@ -162,8 +155,6 @@ __device__ __forceinline__ void load_tile(T* tile, Rows<const T> rows, unsigned 
         store_chunk(tile + at.row * TileShape<T, DP>::STRIDE + at.column, x);
     }
 }
-
-__device__ __forceinline__ unsigned shared_address(const void* p) { return (unsigned)__cvta_generic_to_shared(p); }
 
 // The same without rotation and, for whole rows, without passing through registers: complete
 // after copies_landed() and a barrier.

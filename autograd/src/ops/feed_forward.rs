@@ -4,6 +4,8 @@ use ltm_engine::Device;
 use ltm_engine::ops::{LinearSwigluBackward, LinearSwigluForward};
 
 use super::linear::{Linear, LinearArgs, WeightGradient};
+use super::linear_rms_norm::LinearRmsNorm;
+use super::rms_norm::RmsNorm;
 use crate::backward::Backward;
 use crate::step::{Access, Memory, Step};
 use crate::tape::{Operation, Tape};
@@ -121,6 +123,10 @@ impl Step for Down {
 impl Operation for Down {
     fn forward(&self) -> Box<dyn Step> {
         Box::new(self.clone())
+    }
+
+    fn with_norm(&self, norm: &RmsNorm) -> Option<Box<dyn Operation>> {
+        LinearRmsNorm::join(self, &self.product, norm)
     }
 
     fn backward(&self, backward: &mut Backward<'_>) -> Result<()> {

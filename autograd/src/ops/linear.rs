@@ -3,6 +3,8 @@
 use ltm_engine::Device;
 use ltm_engine::ops::{LinearBackwardInput, LinearBackwardWeight, LinearForward};
 
+use super::linear_rms_norm::{LinearRmsNorm, NormGradient};
+use super::rms_norm::RmsNorm;
 use crate::backward::Backward;
 use crate::step::{Access, Memory, Step};
 use crate::tape::{Operation, Tape};
@@ -28,6 +30,8 @@ pub(super) struct Linear {
     pub(super) args: LinearArgs,
     pub(super) out: Var,
     pub(super) rows: usize,
+    /// The norm whose result is read, if the gradient may go on through it at once.
+    norm: Option<RmsNorm>,
 }
 
 impl Linear {
@@ -41,7 +45,7 @@ impl Linear {
         }
         let inputs = [args.x, args.weight, args.residual.unwrap_or(args.x)];
         let out = tape.intermediate(rows * args.outer, &inputs);
-        Ok(Self { args, out, rows })
+        Ok(Self { args, out, rows, norm: tape.passable_norm(args.x) })
     }
 }
 
@@ -90,14 +94,26 @@ impl Operation for Linear {
         Box::new(self.clone())
     }
 
+    fn with_norm(&self, norm: &RmsNorm) -> Option<Box<dyn Operation>> {
+        LinearRmsNorm::join(self, self, norm)
+    }
+
     fn backward(&self, backward: &mut Backward<'_>) -> Result<()> {
         let Some(d_out) = backward.of(self.out) else { return Ok(()) };
         if let Some(d_weight) = backward.weight("linear", "weight", self.args.weight)? {
             backward.push(WeightGradient { op: self.clone(), d_out, d_weight });
         }
-        if backward.wants(self.args.x) {
-            let (d_x, add) = backward.into(self.args.x);
-            backward.push(InputGradient { op: self.clone(), d_out, d_x, add });
+        match &self.norm {
+            Some(norm) => {
+                let (d_x, add) = backward.into(norm.x);
+                let (linear, norm) = (self.clone(), norm.clone());
+                backward.push(NormGradient { linear, norm, d_out, d_x, add });
+            }
+            None if backward.wants(self.args.x) => {
+                let (d_x, add) = backward.into(self.args.x);
+                backward.push(InputGradient { op: self.clone(), d_out, d_x, add });
+            }
+            None => {}
         }
         if let Some(residual) = self.args.residual {
             backward.pass(residual, d_out);

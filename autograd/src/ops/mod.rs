@@ -4,12 +4,15 @@ pub(crate) mod add;
 mod embedding;
 mod feed_forward;
 mod latent_attention;
+mod latent_block;
 mod linear;
 mod linear_cross_entropy;
-mod rms_norm;
+mod linear_rms_norm;
+pub(crate) mod rms_norm;
 mod window_attention;
 
 pub use feed_forward::FeedForwardArgs;
 pub use latent_attention::LatentAttentionArgs;
+pub use latent_block::{LatentBlockArgs, Queries};
 pub use linear::LinearArgs;
 pub use linear_cross_entropy::{LinearCrossEntropyArgs, Losses};

@@ -8,15 +8,16 @@ use crate::step::{Access, Memory, Step};
 use crate::tape::{Operation, Tape};
 use crate::{Result, Var};
 
+/// One normalisation, whatever computes it.
 #[derive(Clone, Debug)]
-struct RmsNorm {
-    x: Var,
-    weight: Var,
-    out: Var,
-    inv_rms: Var,
+pub(crate) struct RmsNorm {
+    pub(crate) x: Var,
+    pub(crate) weight: Var,
+    pub(crate) out: Var,
+    pub(crate) inv_rms: Var,
     rows: usize,
     width: usize,
-    eps: f32,
+    pub(super) eps: f32,
 }
 
 impl Tape {
@@ -28,11 +29,32 @@ impl Tape {
         let width = self.len(weight);
         let rows = self.len(x) / width.max(1);
         self.expect("rms_norm", "x", x, rows * width)?;
-        let out = self.intermediate(rows * width, &[x, weight]);
-        let inv_rms = self.statistic(rows);
-        let op = RmsNorm { x, weight, out, inv_rms, rows, width, eps };
-        self.operations.push(Box::new(op));
+        let op = RmsNorm::record(self, x, weight, (rows, width), eps);
+        let out = op.out;
+        // The norm of what the operation before has computed may be one with it.
+        let both = self.operations.last().and_then(|last| last.with_norm(&op));
+        if both.is_some() {
+            self.operations.pop();
+        }
+        self.operations.push(both.unwrap_or_else(|| Box::new(op)));
         Ok(out)
+    }
+}
+
+impl RmsNorm {
+    /// Makes the results, and lets operations that follow find out what they are norms of.
+    pub(crate) fn record(
+        tape: &mut Tape,
+        x: Var,
+        weight: Var,
+        (rows, width): (usize, usize),
+        eps: f32,
+    ) -> Self {
+        let out = tape.intermediate(rows * width, &[x, weight]);
+        let inv_rms = tape.statistic(rows);
+        let op = Self { x, weight, out, inv_rms, rows, width, eps };
+        tape.norms.push(op.clone());
+        op
     }
 }
 

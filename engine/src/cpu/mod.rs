@@ -226,6 +226,16 @@ impl Ops for Cpu {
         })
     }
 
+    fn latent_block_forward(&mut self, args: &LatentBlockForward<'_>) -> Result<()> {
+        args.check()?;
+        args.in_steps(self)
+    }
+
+    fn latent_block_backward(&mut self, args: &LatentBlockBackward<'_>) -> Result<()> {
+        args.check()?;
+        args.in_steps(self)
+    }
+
     fn linear_rms_norm_forward(&mut self, args: &LinearRmsNormForward<'_>) -> Result<()> {
         args.check()?;
         self.pool.install(|| linear_rms_norm::forward(self.id, args))

@@ -146,6 +146,12 @@ pub trait Driver: 'static {
         Ok(())
     }
 
+    /// Whether a library of the vendor is to compute a product like this.
+    fn gives_away(&self, product: &Product) -> bool {
+        let _ = product;
+        false
+    }
+
     /// Computes a product by a library of the vendor, if that is chosen; false if not, and nothing
     /// was done.
     fn product(&mut self, product: &Product) -> Result<bool> {

@@ -7,7 +7,10 @@ use super::{Driver, Gpu, Rope, extent, optional, pointer, storage};
 use crate::Result;
 use crate::ops::{LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape};
 
-fn shape(op: &'static str, s: &LatentAttentionShape) -> Result<kernels::LatentAttentionShape> {
+pub(super) fn shape(
+    op: &'static str,
+    s: &LatentAttentionShape,
+) -> Result<kernels::LatentAttentionShape> {
     let shape = kernels::LatentAttentionShape {
         batch: extent(op, "batch", s.batch)?,
         seq: extent(op, "seq", s.seq)?,
@@ -21,7 +24,7 @@ fn shape(op: &'static str, s: &LatentAttentionShape) -> Result<kernels::LatentAt
 }
 
 /// Angles of the tokens, and of the latents (0 where those are not rotated).
-fn ropes<D: Driver>(gpu: &mut Gpu<D>, s: &LatentAttentionShape) -> Result<(Rope, Rope)> {
+pub(super) fn ropes<D: Driver>(gpu: &mut Gpu<D>, s: &LatentAttentionShape) -> Result<(Rope, Rope)> {
     let latents = match s.latent_stride {
         Some(stride) => Some(gpu.rope(0, stride.into(), s.latents, s.head_dim, s.theta)?),
         None => None,

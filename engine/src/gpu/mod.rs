@@ -12,6 +12,7 @@ mod fault;
 mod gaussian;
 pub mod inspect;
 mod latent_attention;
+mod latent_block;
 mod ledger;
 mod linear;
 mod linear_cross_entropy;

@@ -2,8 +2,9 @@
 //! each operation.
 
 use super::{
-    Driver, Gpu, adamw, add, embedding, gaussian, latent_attention, linear, linear_cross_entropy,
-    linear_rms_norm, linear_swiglu, normal, rms_norm, sample, swiglu, trace, window_attention,
+    Driver, Gpu, adamw, add, embedding, gaussian, latent_attention, latent_block, linear,
+    linear_cross_entropy, linear_rms_norm, linear_swiglu, normal, rms_norm, sample, swiglu, trace,
+    window_attention,
 };
 use crate::Result;
 use crate::ops::*;
@@ -72,6 +73,16 @@ impl<D: Driver> Ops for Gpu<D> {
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()> {
         args.check()?;
         latent_attention::backward(self, args)
+    }
+
+    fn latent_block_forward(&mut self, args: &LatentBlockForward<'_>) -> Result<()> {
+        args.check()?;
+        latent_block::forward(self, args)
+    }
+
+    fn latent_block_backward(&mut self, args: &LatentBlockBackward<'_>) -> Result<()> {
+        args.check()?;
+        latent_block::backward(self, args)
     }
 
     fn linear_rms_norm_forward(&mut self, args: &LinearRmsNormForward<'_>) -> Result<()> {

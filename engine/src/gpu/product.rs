@@ -189,4 +189,23 @@ impl<D: Driver> Gpu<D> {
         };
         launches.iter().try_for_each(|launch| self.driver.launch(launch))
     }
+
+    /// Launches what computes several products and more, or, where a library is to compute one of
+    /// them, calls `steps`, which computes them one by one.
+    pub(super) fn launch_or(
+        &mut self,
+        launches: &[Launch],
+        products: &[Product],
+        steps: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        if self.rehearsing {
+            // Whom the products will be chosen for is found out in the steps.
+            launches.iter().try_for_each(|launch| self.driver.prepare(launch.entry))?;
+            return steps(self);
+        }
+        match products.iter().any(|product| self.driver.gives_away(product)) {
+            true => steps(self),
+            false => launches.iter().try_for_each(|launch| self.driver.launch(launch)),
+        }
+    }
 }

@@ -134,6 +134,10 @@ impl<D: Driver> Driver for Recorder<D> {
         self.driver.prepare_product(product, own)
     }
 
+    fn gives_away(&self, product: &Product) -> bool {
+        self.driver.gives_away(product)
+    }
+
     fn product(&mut self, product: &Product) -> Result<bool> {
         self.driver.product(product)
     }

@@ -41,7 +41,7 @@ impl LatentAttentionShape {
         self.batch * self.seq
     }
 
-    fn check(&self, op: &'static str) -> Result<()> {
+    pub(super) fn check(&self, op: &'static str) -> Result<()> {
         check::value(op, self.head_dim.is_multiple_of(2) && self.head_dim > 0, || {
             format!("head_dim is {}, expected a positive even number", self.head_dim)
         })?;

@@ -14,6 +14,7 @@ mod embedding;
 mod gaussian;
 mod gaussian_descent;
 mod latent_attention;
+mod latent_block;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
@@ -32,6 +33,7 @@ pub use embedding::*;
 pub use gaussian::*;
 pub use gaussian_descent::*;
 pub use latent_attention::*;
+pub use latent_block::*;
 pub use latent_prior::*;
 pub use linear::*;
 pub use linear_cross_entropy::*;
@@ -84,6 +86,10 @@ pub trait Ops {
     fn latent_attention_forward(&mut self, args: &LatentAttentionForward<'_>) -> Result<()>;
     /// See [`LatentAttentionBackward`].
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()>;
+    /// See [`LatentBlockForward`].
+    fn latent_block_forward(&mut self, args: &LatentBlockForward<'_>) -> Result<()>;
+    /// See [`LatentBlockBackward`].
+    fn latent_block_backward(&mut self, args: &LatentBlockBackward<'_>) -> Result<()>;
     /// See [`LinearRmsNormForward`].
     fn linear_rms_norm_forward(&mut self, args: &LinearRmsNormForward<'_>) -> Result<()>;
     /// See [`LinearRmsNormBackward`].

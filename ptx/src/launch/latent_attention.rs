@@ -249,13 +249,23 @@ impl LatentAttentionBackward {
             launches.push(s.launch(entry, blocks, threads(storage), shared, args));
         }
         let pointers = [self.partial, self.d_kv, self.latent_cos, self.latent_sin];
+        launches.push(Self::reduce(s, storage, pointers));
+        launches
+    }
+
+    /// Blocks of tokens, each with sums of its own.
+    pub(super) const fn chunks(shape: &LatentAttentionShape) -> u64 {
+        shape.seq.div_ceil(CHUNK) as u64 * shape.batch as u64
+    }
+
+    /// The pass that adds up the chunks; `pointers` are `partial`, `d_kv` and the angles of the latents.
+    pub(super) fn reduce(s: &LatentAttentionShape, storage: Storage, pointers: [u64; 4]) -> Launch {
         let mut args = pointers.map(Arg::Pointer).to_vec();
         args.push(Arg::U64(s.pairs()));
         args.extend(s.extents());
         args.push(Arg::F32(s.head_dim.scale()));
         let blocks = s.pairs().div_ceil(REDUCE_THREADS as u64);
-        launches.push(s.launch(reduce(storage), blocks, REDUCE_THREADS, 0, args));
-        launches
+        s.launch(reduce(storage), blocks, REDUCE_THREADS, 0, args)
     }
 }
 

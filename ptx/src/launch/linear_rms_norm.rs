@@ -50,7 +50,12 @@ const fn variant(columns: u32, stages: u32, at: usize) -> Variant {
 impl Variant {
     /// The narrowest tile for rows of `width` numbers; none if the rows are too long, in f32, or
     /// where not all that is read starts on 16 bytes in whole units of 16.
-    fn of(storage: Storage, width: u32, pointers: &[u64], extents: &[u32]) -> Option<&'static Self> {
+    fn of(
+        storage: Storage,
+        width: u32,
+        pointers: &[u64],
+        extents: &[u32],
+    ) -> Option<&'static Self> {
         let aligned =
             pointers.iter().all(|p| p % 16 == 0) && extents.iter().all(|n| n.is_multiple_of(8));
         if storage == Storage::F32 || !aligned {

@@ -6,6 +6,7 @@ pub mod embedding;
 pub mod gaussian;
 mod head_width;
 pub mod latent_attention;
+pub mod latent_block;
 pub mod linear;
 pub mod linear_cross_entropy;
 pub mod linear_rms_norm;
@@ -130,6 +131,7 @@ pub fn entry_points() -> impl Iterator<Item = &'static EntryPoint> {
         embedding::ENTRY_POINTS,
         gaussian::ENTRY_POINTS,
         latent_attention::ENTRY_POINTS,
+        latent_block::ENTRY_POINTS,
         linear::ENTRY_POINTS,
         linear_cross_entropy::ENTRY_POINTS,
         linear_rms_norm::ENTRY_POINTS,
@@ -153,6 +155,7 @@ pub fn modules() -> impl Iterator<Item = &'static Module> {
         embedding::MODULE,
         gaussian::MODULE,
         latent_attention::MODULE,
+        latent_block::MODULE,
         linear::MODULE,
         linear_cross_entropy::MODULE,
         linear_rms_norm::MODULE,

@@ -17,6 +17,7 @@ pub mod embedding;
 pub mod gaussian;
 pub mod gaussian_update;
 pub mod latent_attention;
+pub mod latent_block;
 pub mod linear;
 pub mod linear_cross_entropy;
 pub mod linear_rms_norm;

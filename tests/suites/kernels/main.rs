@@ -7,6 +7,7 @@ mod counters;
 mod faults;
 mod indices;
 mod latent_attention;
+mod latent_block;
 mod linear;
 mod linear_rms_norm;
 mod linear_swiglu;

@@ -33,20 +33,8 @@ fn every_operation_repeats() {
         &linear::Forward { shape, residual: true },
         &linear::BackwardInput { shape, accumulate: true },
         &linear::BackwardWeight { shape },
-        &linear_rms_norm::Forward {
-            rows,
-            inner: 40,
-            outer: width,
-            residual: true,
-            apart: false,
-        },
-        &linear_rms_norm::Backward {
-            rows,
-            width,
-            outer: 40,
-            accumulate: true,
-            apart: false,
-        },
+        &linear_rms_norm::Forward { rows, inner: 40, outer: width, residual: true, apart: false },
+        &linear_rms_norm::Backward { rows, width, outer: 40, accumulate: true, apart: false },
         &linear_swiglu::Forward { rows, inner: 40, width, apart: false },
         &linear_swiglu::Backward { rows, width, outer: 40, apart: false },
         &linear_cross_entropy::Loss {

@@ -28,7 +28,8 @@ fn backward_is_correct() {
 /// The product in blocks of rows and of columns too.
 #[test]
 fn the_bits_are_those_of_two_steps() {
-    let shapes = [(1, 1, 1), (33, 40, 17), (300, 130, 97), (520, 9, 512), (259, 12, 1030), (0, 3, 4)];
+    let shapes =
+        [(1, 1, 1), (33, 40, 17), (300, 130, 97), (520, 9, 512), (259, 12, 1030), (0, 3, 4)];
     for (rows, features, width) in shapes {
         for added in [false, true] {
             let pair = |apart| -> [Box<dyn Case>; 2] {
@@ -50,8 +51,7 @@ fn the_bits_are_those_of_two_steps() {
 
 #[test]
 fn malformed_calls_are_refused() {
-    let forward =
-        |outer, residual| Forward { rows: 3, inner: 5, outer, residual, apart: false };
+    let forward = |outer, residual| Forward { rows: 3, inner: 5, outer, residual, apart: false };
     let backward =
         |width, accumulate| Backward { rows: 3, width, outer: 5, accumulate, apart: false };
     for added in [false, true] {

@@ -1,7 +1,11 @@
 //! What depends on z: everything from the latent attention of layer 0 to the loss. Without
 //! latents, everything that the prefix leaves.
 
-use ltm_autograd::ops::{FeedForwardArgs, LatentAttentionArgs, LinearArgs, LinearCrossEntropyArgs};
+use std::ops::Range;
+
+use ltm_autograd::ops::{
+    FeedForwardArgs, LatentBlockArgs, LinearArgs, LinearCrossEntropyArgs, Queries,
+};
 use ltm_autograd::{GradientMode, Program, Result, Tape, Var};
 use ltm_engine::DType;
 
@@ -52,12 +56,22 @@ pub fn record_suffix(
             h = self_attention(&mut t, &mut b, model, layout, shape, layer, h)?;
             tap(&mut t, &format!("layer{layer}.self"), h);
         }
-        if let Some(cross) = layout.layer(layer).cross {
-            let z = latents_of_layer(&mut t, &mut b, model, shape, layer, latents);
-            h = cross_attention(&mut t, &mut b, model, cross, shape, layer, (h, z))?;
-            tap(&mut t, &format!("layer{layer}.cross"), h);
-        }
-        h = feed_forward(&mut t, &mut b, model, layout, layer, h)?;
+        let gain = layout.layer(layer).ffn_norm.clone();
+        let n = match layout.layer(layer).cross {
+            Some(cross) => {
+                let z = latents_of_layer(&mut t, &mut b, model, shape, layer, latents);
+                let n;
+                let ranges = (cross, gain);
+                (h, n) = cross_attention(&mut t, &mut b, model, ranges, shape, layer, (h, z))?;
+                tap(&mut t, &format!("layer{layer}.cross"), h);
+                n
+            }
+            None => {
+                let gain = b.weight(&mut t, gain);
+                t.rms_norm(h, gain, model.norm_eps as f32)?
+            }
+        };
+        h = feed_forward(&mut t, &mut b, model, layout, layer, (h, n))?;
         tap(&mut t, &format!("layer{layer}.out"), h);
     }
     let gain = b.weight(&mut t, layout.norm());
@@ -126,31 +140,30 @@ fn self_attention(
     t.linear(LinearArgs { x: a, weight, residual: Some(h), inner: d, outer: d })
 }
 
+/// The stream after it, and the norm of that for the feed-forward block.
 fn cross_attention(
     t: &mut Tape,
     b: &mut Bindings,
     model: &ModelConfig,
-    ranges: CrossRanges,
+    (ranges, gain): (CrossRanges, Range<usize>),
     shape: BatchShape,
     layer: usize,
     (h, z): (Var, Var),
-) -> Result<Var> {
-    let d = model.dim;
-    let q = if layer == 0 {
+) -> Result<(Var, Var)> {
+    let (d, eps) = (model.dim, model.norm_eps as f32);
+    let queries = if layer == 0 {
         let slots = (Slot::PrefixQueries, Slot::PrefixQueriesGradient);
-        prefix_output(t, b, slots, shape.rows() * d)
+        Queries::Given(prefix_output(t, b, slots, shape.rows() * d))
     } else {
         let gain = b.weight(t, ranges.norm);
-        let n = t.rms_norm(h, gain, model.norm_eps as f32)?;
-        let weight = b.weight(t, ranges.q);
-        t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer: d })?
+        let x = t.rms_norm(h, gain, eps)?;
+        Queries::Product { x, weight: b.weight(t, ranges.q) }
     };
     let weight = b.weight(t, ranges.kv);
     let kv = t.linear(LinearArgs { x: z, weight, residual: None, inner: d, outer: 2 * d })?;
-    let args = LatentAttentionArgs { q, kv, shape: latent_shape(model, shape) };
-    let a = t.latent_attention(args)?;
-    let weight = b.weight(t, ranges.out);
-    t.linear(LinearArgs { x: a, weight, residual: Some(h), inner: d, outer: d })
+    let (out_weight, gain) = (b.weight(t, ranges.out), b.weight(t, gain));
+    let (residual, shape) = (h, latent_shape(model, shape));
+    t.latent_block(LatentBlockArgs { queries, kv, out_weight, residual, gain, eps, shape })
 }
 
 fn feed_forward(
@@ -159,11 +172,9 @@ fn feed_forward(
     model: &ModelConfig,
     layout: &ParameterLayout,
     layer: usize,
-    h: Var,
+    (h, n): (Var, Var),
 ) -> Result<Var> {
     let (d, f, ranges) = (model.dim, model.ffn_dim(), layout.layer(layer));
-    let gain = b.weight(t, ranges.ffn_norm);
-    let n = t.rms_norm(h, gain, model.norm_eps as f32)?;
     let (gate_up, down) = (b.weight(t, ranges.gate_up), b.weight(t, ranges.down));
     let residual = Some(h);
     t.feed_forward(FeedForwardArgs { x: n, gate_up, down, residual, inner: d, width: f, outer: d })

@@ -346,6 +346,10 @@ impl<A: Api> Driver for Cuda<A> {
         self.prepare_given(product, own)
     }
 
+    fn gives_away(&self, product: &Product) -> bool {
+        self.vendor.as_ref().is_some_and(|vendor| vendor.wants(product))
+    }
+
     fn product(&mut self, product: &Product) -> Result<bool> {
         self.give_away(product)
     }

@@ -33,6 +33,13 @@ impl Drop for Vendor {
     }
 }
 
+impl Vendor {
+    /// Whether the library is to compute a product.
+    pub(super) fn wants(&self, product: &Product) -> bool {
+        self.products.wants(product)
+    }
+}
+
 impl<A: Api> Cuda<A> {
     /// Loads cuBLASLt unless nobody wants it.
     pub(super) fn choose(&mut self, gemm: Gemm, kept: &ProductChoices) -> Result<()> {
