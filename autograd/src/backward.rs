@@ -1,5 +1,9 @@
 //! Derivation of the backward pass: which value's gradient lives where.
 
+use std::collections::BTreeMap;
+
+use ltm_engine::DType;
+
 use crate::ops::add::Add;
 use crate::step::Step;
 use crate::var::{GradientMode, VarInfo};
@@ -10,7 +14,26 @@ pub(crate) struct Backward<'a> {
     vars: &'a mut Vec<VarInfo>,
     /// Where the gradient of a value is, once something has flowed into it.
     gradients: Vec<Option<Var>>,
+    /// Of values whose parts get gradients: what is there so far.
+    parts: BTreeMap<usize, Parts>,
     steps: Vec<Box<dyn Step>>,
+}
+
+/// The gradients of the parts of a value.
+#[derive(Default)]
+struct Parts {
+    /// Numbers of the value whose gradient is there.
+    filled: usize,
+    /// [`Backward::sums`] of all parts.
+    sums: Option<Var>,
+}
+
+/// Where sums go that become the gradient of a part.
+pub(crate) struct Sums {
+    /// Those of the part.
+    pub(crate) part: Var,
+    /// With the last part: the sums of all, and the gradient that they are to become.
+    pub(crate) complete: Option<(Var, Var)>,
 }
 
 impl<'a> Backward<'a> {
@@ -19,7 +42,7 @@ impl<'a> Backward<'a> {
         for &(var, gradient) in seeds {
             gradients[var.0] = Some(gradient);
         }
-        Self { vars, gradients, steps: Vec::new() }
+        Self { vars, gradients, parts: BTreeMap::new(), steps: Vec::new() }
     }
 
     pub(crate) fn into_steps(self) -> Vec<Box<dyn Step>> {
@@ -45,9 +68,15 @@ impl<'a> Backward<'a> {
         if let Some(gradient) = self.gradients[x.0] {
             return (gradient, true);
         }
-        let (gradient, add) = match self.vars[x.0].gradient {
-            Some((gradient, mode)) => (gradient, mode == GradientMode::Add),
-            None => (self.temporary(x), false),
+        let VarInfo { gradient, part_of, len, .. } = self.vars[x.0];
+        let (gradient, add) = match (gradient, part_of) {
+            (Some((gradient, mode)), _) => (gradient, mode == GradientMode::Add),
+            (None, None) => (self.temporary(x), false),
+            (None, Some((whole, first))) => {
+                self.parts.entry(whole.0).or_default().filled += len;
+                let gradient = self.of_whole(whole);
+                (self.part(gradient, first, len), false)
+            }
         };
         self.gradients[x.0] = Some(gradient);
         (gradient, add)
@@ -89,6 +118,52 @@ impl<'a> Backward<'a> {
         }
     }
 
+    /// For an operation that leaves the gradient of `x`, a part of a value with equal parts, as `len`
+    /// f32 sums that are still to be added up, for all parts together; `None` where `x` is no part,
+    /// or has a gradient already. `x` may have no other reader.
+    pub(crate) fn sums(&mut self, x: Var, len: usize) -> Option<Sums> {
+        let VarInfo { part_of, len: of_part, .. } = self.vars[x.0];
+        let (whole, first) = part_of.filter(|_| self.gradients[x.0].is_none())?;
+        let all = self.vars[whole.0].len;
+        let sums = match self.parts.get(&whole.0).and_then(|parts| parts.sums) {
+            Some(sums) => sums,
+            None => self.scratch(DType::F32, all / of_part.max(1) * len),
+        };
+        let parts = self.parts.entry(whole.0).or_default();
+        parts.sums = Some(sums);
+        parts.filled += of_part;
+        let last = parts.filled >= all;
+        let part = self.part(sums, first / of_part.max(1) * len, len);
+        self.gradients[x.0] = Some(part);
+        let complete = last.then(|| (sums, self.of_whole(whole)));
+        Some(Sums { part, complete })
+    }
+
+    /// Gradient of a value of which others are the parts; `None` if nothing flows.
+    ///
+    /// # Errors
+    /// If it flows into some of the parts only.
+    pub(crate) fn of_parts(&self, op: &'static str, whole: Var) -> Result<Option<Var>> {
+        let filled = self.parts.get(&whole.0).map_or(0, |parts| parts.filled);
+        match self.gradients[whole.0] {
+            None if filled == 0 => Ok(None),
+            Some(gradient) if filled == self.vars[whole.0].len => Ok(Some(gradient)),
+            _ => Err(Error::Parts { op }),
+        }
+    }
+
+    fn of_whole(&mut self, whole: Var) -> Var {
+        let gradient = self.gradients[whole.0].unwrap_or_else(|| self.temporary(whole));
+        self.gradients[whole.0] = Some(gradient);
+        gradient
+    }
+
+    fn part(&mut self, whole: Var, first: usize, len: usize) -> Var {
+        let part = self.scratch(self.vars[whole.0].dtype, len);
+        self.vars[part.0].part_of = Some((whole, first));
+        part
+    }
+
     /// Where an operation adds the gradient of a weight; `None` if it is frozen.
     pub(crate) fn weight(
         &self,
@@ -111,13 +186,17 @@ impl<'a> Backward<'a> {
 
     /// Memory for `len` numbers of the type of `x`.
     pub(crate) fn room(&mut self, x: Var, len: usize) -> Var {
-        let dtype = self.vars[x.0].dtype;
+        self.scratch(self.vars[x.0].dtype, len)
+    }
+
+    fn scratch(&mut self, dtype: DType, len: usize) -> Var {
         self.vars.push(VarInfo {
             dtype,
             len,
             external: false,
             needs_gradient: false,
             gradient: None,
+            part_of: None,
         });
         self.gradients.push(None);
         Var(self.vars.len() - 1)

@@ -5,6 +5,12 @@ use ltm_engine::DType;
 /// Errors of recording and running.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Only some parts of a value got a gradient.
+    #[error("{op}: a gradient flows into some of its results only; it takes one of all of them")]
+    Parts {
+        /// The operation.
+        op: &'static str,
+    },
     /// The device refused an operation.
     #[error(transparent)]
     Device(#[from] ltm_engine::Error),

@@ -2,7 +2,7 @@
 
 use crate::Var;
 use crate::step::{Access, Step};
-use crate::var::VarInfo;
+use crate::var::{VarInfo, whole};
 
 /// Offsets are multiples of a cache line.
 const ALIGNMENT: usize = 64;
@@ -16,12 +16,12 @@ pub(crate) struct Layout {
     pub(crate) bytes: usize,
 }
 
-/// First and last step that touches each value.
-fn lifetimes(vars: usize, steps: &[Box<dyn Step>]) -> Vec<Option<(usize, usize)>> {
-    let mut lives = vec![None; vars];
+/// First and last step that touches each value or a part of it.
+fn lifetimes(vars: &[VarInfo], steps: &[Box<dyn Step>]) -> Vec<Option<(usize, usize)>> {
+    let mut lives = vec![None; vars.len()];
     for (at, step) in steps.iter().enumerate() {
         step.visit(&mut |var: Var, _: Access| {
-            let life = lives[var.0].get_or_insert((at, at));
+            let life = lives[whole(vars, var).0].get_or_insert((at, at));
             life.1 = at;
         });
     }
@@ -32,7 +32,7 @@ fn lifetimes(vars: usize, steps: &[Box<dyn Step>]) -> Vec<Option<(usize, usize)>
 /// touched, and taking it back after its last use. A step's results never share memory with
 /// its arguments, as those are still alive.
 pub(crate) fn plan(vars: &[VarInfo], steps: &[Box<dyn Step>]) -> Layout {
-    let lives = lifetimes(vars.len(), steps);
+    let lives = lifetimes(vars, steps);
     let mut offsets = vec![None; vars.len()];
     let mut arena = Arena::default();
     let (mut births, mut deaths) = (vec![Vec::new(); steps.len()], vec![Vec::new(); steps.len()]);
@@ -52,6 +52,11 @@ pub(crate) fn plan(vars: &[VarInfo], steps: &[Box<dyn Step>]) -> Layout {
             if let Some(offset) = offsets[var] {
                 arena.give(offset, bytes.next_multiple_of(ALIGNMENT));
             }
+        }
+    }
+    for (var, info) in vars.iter().enumerate() {
+        if let Some((whole, first)) = info.part_of {
+            offsets[var] = offsets[whole.0].map(|offset| offset + first * info.dtype.size());
         }
     }
     Layout { offsets, bytes: arena.end }

@@ -7,7 +7,7 @@ use ltm_engine::{Buffer, DType, Device};
 
 use crate::planner::Layout;
 use crate::step::{Access, Memory, Step};
-use crate::var::VarInfo;
+use crate::var::{VarInfo, whole};
 use crate::{Error, Result, Var};
 
 /// Part of a program.
@@ -59,13 +59,14 @@ impl Program {
     pub fn kept(&self) -> Vec<(&'static str, usize)> {
         let mut needed = vec![false; self.vars.len()];
         for step in &self.steps[self.forward..] {
-            step.visit(&mut |var, _| needed[var.0] = true);
+            step.visit(&mut |var, _| needed[whole(&self.vars, var).0] = true);
         }
         let mut kept = Vec::new();
         for step in &self.steps[..self.forward] {
             step.visit(&mut |var, access| {
                 let VarInfo { external, len, dtype, .. } = self.vars[var.0];
-                if access == Access::Write && needed[var.0] && !external {
+                let needed = needed[whole(&self.vars, var).0];
+                if access == Access::Write && needed && !external {
                     kept.push((step.name(), len * dtype.size()));
                 }
             });

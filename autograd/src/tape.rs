@@ -60,7 +60,14 @@ impl Tape {
 
     /// A value whose buffer the caller binds, and of which no gradient is wanted.
     pub fn constant(&mut self, dtype: DType, len: usize) -> Var {
-        self.push(VarInfo { dtype, len, external: true, needs_gradient: false, gradient: None })
+        self.push(VarInfo {
+            dtype,
+            len,
+            external: true,
+            needs_gradient: false,
+            gradient: None,
+            part_of: None,
+        })
     }
 
     /// A value in storage whose buffer the caller binds, with a gradient. Returns the value and
@@ -83,6 +90,7 @@ impl Tape {
             external: true,
             needs_gradient: true,
             gradient: Some((gradient, mode)),
+            part_of: None,
         });
         (value, gradient)
     }
@@ -122,7 +130,20 @@ impl Tape {
     }
 
     fn owned(&mut self, dtype: DType, len: usize, needs_gradient: bool) -> Var {
-        self.push(VarInfo { dtype, len, external: false, needs_gradient, gradient: None })
+        self.push(VarInfo {
+            dtype,
+            len,
+            external: false,
+            needs_gradient,
+            gradient: None,
+            part_of: None,
+        })
+    }
+
+    /// `len` numbers of a value that the program owns, from `first` on, as a value.
+    pub(crate) fn part(&mut self, whole: Var, first: usize, len: usize) -> Var {
+        let info = VarInfo { len, part_of: Some((whole, first)), ..self.vars[whole.0].clone() };
+        self.push(info)
     }
 
     pub(crate) fn needs_gradient(&self, var: Var) -> bool {

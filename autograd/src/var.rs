@@ -15,6 +15,11 @@ pub enum GradientMode {
     Add,
 }
 
+/// The value whose memory a value lies in: itself, unless it is a part.
+pub(crate) fn whole(vars: &[VarInfo], var: Var) -> Var {
+    vars[var.0].part_of.map_or(var, |(whole, _)| whole)
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct VarInfo {
     pub(crate) dtype: DType,
@@ -24,4 +29,7 @@ pub(crate) struct VarInfo {
     pub(crate) needs_gradient: bool,
     /// For an external value: where its gradient goes.
     pub(crate) gradient: Option<(Var, GradientMode)>,
+    /// The value that this one is a part of, and at which element it begins there. Both are of one
+    /// type and owned by the program.
+    pub(crate) part_of: Option<(Var, usize)>,
 }

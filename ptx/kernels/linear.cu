@@ -6,7 +6,9 @@
 //   (plain)  128 x 128 tiles, 8 warps of 64 x 32, 48 KiB of shared memory
 //   _small   64 x 64 tiles, 4 warps of 32 x 32, 24 KiB: for results of few tiles
 //   _ragged  as small, copying number by number, for rows that do not start on 16 bytes
-// see product_bf16.cuh; f32 takes one path, product_f32.cuh. backward_weight sums over rows, of
+// see product_bf16.cuh; f32 takes one path, product_f32.cuh. forward and backward_input may compute many
+// products of one shape: blockIdx.y counts them; x, y and their gradients lie one after the other, W
+// `weight_stride` numbers apart. There is no residual then. backward_weight sums over rows, of
 // which there are many, into a matrix of few tiles: blockIdx.z cuts the rows, every cut writes its
 // sum to `partials` [cuts, outer, inner], and backward_weight_combine adds them in ascending order.
 // forward_vector serves up to 8 rows (decoding): one warp per output feature, four warps a block.
@@ -23,11 +25,13 @@
 #define FORWARD(NAME, BM, BN, ROWS, COLUMNS, ALIGNED)                                               \
     extern "C" __global__ void __launch_bounds__(ROWS* COLUMNS * 32)                                \
         NAME(const bf16* x, const bf16* weight, const bf16* residual, bf16* out, unsigned rows,     \
-             unsigned inner, unsigned outer) {                                                      \
+             unsigned inner, unsigned outer, unsigned long long weight_stride) {                    \
         using P = Product<BM, BN, ROWS, COLUMNS, true, true, ALIGNED>;                              \
         __shared__ __align__(16) unsigned char shared[P::kSharedBytes];                             \
-        P::run(shared, x, weight, Write<bf16>(residual, out, outer), rows, outer, inner, inner, 0,  \
-               inner);                                                                              \
+        const size_t group = blockIdx.y;                                                            \
+        P::run(shared, x + group * rows * inner, weight + group * weight_stride,                    \
+               Write<bf16>(residual, out + group * rows * outer, outer), rows, outer, inner, inner, \
+               0, inner);                                                                           \
     }
 FORWARD(linear_forward_bf16, 128, 128, 2, 4, true)
 FORWARD(linear_forward_small_bf16, 64, 64, 2, 2, true)
@@ -37,10 +41,12 @@ FORWARD(linear_forward_ragged_bf16, 64, 64, 2, 2, false)
 #define BACKWARD_INPUT(NAME, BM, BN, ROWS, COLUMNS, ALIGNED)                                        \
     extern "C" __global__ void __launch_bounds__(ROWS* COLUMNS * 32)                                \
         NAME(const bf16* d_out, const bf16* weight, const bf16* addend, bf16* d_x, unsigned rows,   \
-             unsigned inner, unsigned outer) {                                                      \
+             unsigned inner, unsigned outer, unsigned long long weight_stride) {                    \
         using P = Product<BM, BN, ROWS, COLUMNS, true, false, ALIGNED>;                             \
         __shared__ __align__(16) unsigned char shared[P::kSharedBytes];                             \
-        P::run(shared, d_out, weight, Write<bf16>(addend, d_x, inner), rows, inner, outer, inner,   \
+        const size_t group = blockIdx.y;                                                            \
+        P::run(shared, d_out + group * rows * outer, weight + group * weight_stride,                \
+               Write<bf16>(addend, d_x + group * rows * inner, inner), rows, inner, outer, inner,   \
                0, outer);                                                                           \
     }
 BACKWARD_INPUT(linear_backward_input_bf16, 128, 128, 2, 4, true)
@@ -77,17 +83,22 @@ BACKWARD_WEIGHT(linear_backward_weight_ragged_bf16, 64, 64, 2, 2, false)
 
 extern "C" __global__ void __launch_bounds__(ProductF32::kThreads)
     linear_forward_f32(const float* x, const float* weight, const float* residual, float* out,
-                       unsigned rows, unsigned inner, unsigned outer) {
+                       unsigned rows, unsigned inner, unsigned outer, unsigned long long weight_stride) {
     __shared__ __align__(16) float shared[ProductF32::kSharedBytes / 4];
-    ProductF32::run<true, true>(shared, x, weight, Write<float>(residual, out, outer), rows, outer,
+    const size_t group = blockIdx.y;
+    ProductF32::run<true, true>(shared, x + group * rows * inner, weight + group * weight_stride,
+                                Write<float>(residual, out + group * rows * outer, outer), rows, outer,
                                 inner, inner, 0, inner);
 }
 
 extern "C" __global__ void __launch_bounds__(ProductF32::kThreads)
     linear_backward_input_f32(const float* d_out, const float* weight, const float* addend,
-                              float* d_x, unsigned rows, unsigned inner, unsigned outer) {
+                              float* d_x, unsigned rows, unsigned inner, unsigned outer,
+                              unsigned long long weight_stride) {
     __shared__ __align__(16) float shared[ProductF32::kSharedBytes / 4];
-    ProductF32::run<true, false>(shared, d_out, weight, Write<float>(addend, d_x, inner), rows, inner,
+    const size_t group = blockIdx.y;
+    ProductF32::run<true, false>(shared, d_out + group * rows * outer, weight + group * weight_stride,
+                                 Write<float>(addend, d_x + group * rows * inner, inner), rows, inner,
                                  outer, inner, 0, outer);
 }
 

@@ -1,7 +1,9 @@
 //! Cross-attention from tokens to latents.
 
 use ltm_engine::Device;
-use ltm_engine::ops::{LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape};
+use ltm_engine::ops::{
+    KvGradient, LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape,
+};
 
 use crate::backward::Backward;
 use crate::step::{Access, Memory, Step};
@@ -110,7 +112,7 @@ impl Step for Gradient {
             d_out: memory.get(self.d_out)?,
             d_q: memory.maybe(self.d_q.map(|(var, _)| var))?,
             accumulate_q: self.d_q.is_some_and(|(_, add)| add),
-            d_kv: memory.get(self.d_kv)?,
+            d_kv: KvGradient::Complete(memory.get(self.d_kv)?),
             shape: self.op.args.shape,
         })?)
     }

@@ -3,13 +3,14 @@
 
 use ltm_engine::Device;
 use ltm_engine::ops::{
-    LatentAttentionShape, LatentBlockBackward, LatentBlockForward, QueryProduct, QuerySource,
+    KvGradient, LatentAttentionReduce, LatentAttentionShape, LatentBlockBackward,
+    LatentBlockForward, QueryProduct, QuerySource,
 };
 
 use super::latent_attention::LatentAttentionArgs;
 use super::linear::LinearArgs;
 use super::rms_norm::RmsNorm;
-use crate::backward::Backward;
+use crate::backward::{Backward, Sums};
 use crate::step::{Access, Memory, Step};
 use crate::tape::{Operation, Tape};
 use crate::{Result, Var};
@@ -195,8 +196,22 @@ impl Operation for LatentBlock {
             let with_source = self.source.is_some();
             let len = LatentBlockBackward::room(&self.args.shape, with_source);
             let room = backward.room(self.norm.x, len);
-            let op = self.clone();
-            backward.overwrite(self.args.kv, |d_kv| Gradient { op, d_out, d_kv, room });
+            let (op, shape) = (self.clone(), self.args.shape);
+            match backward.sums(self.args.kv, shape.sums_len()) {
+                Some(Sums { part, complete }) => {
+                    backward.push(Gradient { op, d_out, d_kv: part, sums: true, room });
+                    if let Some((sums, d_kv)) = complete {
+                        backward.push(Reduce { sums, d_kv, shape });
+                    }
+                }
+                None => backward.overwrite(self.args.kv, |d_kv| Gradient {
+                    op,
+                    d_out,
+                    d_kv,
+                    sums: false,
+                    room,
+                }),
+            }
         }
         backward.pass(self.args.residual, d_out);
         Ok(())
@@ -207,7 +222,9 @@ impl Operation for LatentBlock {
 struct Gradient {
     op: LatentBlock,
     d_out: Var,
+    /// The gradient, or the sums that it is to be made of.
     d_kv: Var,
+    sums: bool,
     room: Var,
 }
 
@@ -243,15 +260,47 @@ impl Step for Gradient {
                 inv_rms: memory.get(norm.inv_rms)?,
             }),
         };
+        let d_kv = memory.get(self.d_kv)?;
+        let d_kv = match self.sums {
+            true => KvGradient::Sums(d_kv),
+            false => KvGradient::Complete(d_kv),
+        };
         Ok(device.latent_block_backward(&LatentBlockBackward {
             d_out: memory.get(self.d_out)?,
             q: memory.get(self.op.q)?,
             kv: memory.get(self.op.args.kv)?,
             out_weight: memory.get(self.op.args.out_weight)?,
             source,
-            d_kv: memory.get(self.d_kv)?,
+            d_kv,
             room: memory.get(self.room)?,
             shape: self.op.args.shape,
         })?)
+    }
+}
+
+/// The gradients of all keys and values that are parts of one value.
+#[derive(Debug)]
+struct Reduce {
+    sums: Var,
+    d_kv: Var,
+    /// Of each.
+    shape: LatentAttentionShape,
+}
+
+impl Step for Reduce {
+    fn name(&self) -> &'static str {
+        "latent_attention_reduce"
+    }
+
+    fn visit(&self, f: &mut dyn FnMut(Var, Access)) {
+        f(self.sums, Access::Read);
+        f(self.d_kv, Access::Write);
+    }
+
+    fn run(&self, memory: &Memory, device: &mut dyn Device) -> Result<()> {
+        let (sums, d_kv) = (memory.get(self.sums)?, memory.get(self.d_kv)?);
+        let groups = d_kv.len() / self.shape.kv_len().max(1);
+        let shape = self.shape;
+        Ok(device.latent_attention_reduce(&LatentAttentionReduce { sums, d_kv, groups, shape })?)
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod add;
 mod embedding;
 mod feed_forward;
+mod grouped_linear;
 mod latent_attention;
 mod latent_block;
 mod linear;
@@ -12,6 +13,7 @@ pub(crate) mod rms_norm;
 mod window_attention;
 
 pub use feed_forward::FeedForwardArgs;
+pub use grouped_linear::GroupedLinearArgs;
 pub use latent_attention::LatentAttentionArgs;
 pub use latent_block::{LatentBlockArgs, Queries};
 pub use linear::LinearArgs;

@@ -5,6 +5,7 @@ mod decoder;
 mod frozen;
 mod gradients;
 mod memory;
+mod parts;
 mod reuse;
 mod storage;
 

@@ -5,8 +5,8 @@ use ltm_benches::{MODELS, Model, Rig, Work};
 use ltm_engine::DType::F32;
 use ltm_engine::Ops;
 use ltm_engine::ops::{
-    LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape, WindowAttentionBackward,
-    WindowAttentionDecode, WindowAttentionForward, WindowAttentionShape,
+    KvGradient, LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape,
+    WindowAttentionBackward, WindowAttentionDecode, WindowAttentionForward, WindowAttentionShape,
 };
 
 use crate::measure;
@@ -94,7 +94,7 @@ fn latent_attention(c: &mut Criterion, model: &Model) {
             d_out,
             d_q: Some(d_q),
             accumulate_q: false,
-            d_kv,
+            d_kv: KvGradient::Complete(d_kv),
             shape,
         })
     });

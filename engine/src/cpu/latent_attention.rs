@@ -13,7 +13,10 @@ use super::pool::for_each;
 use super::ropes::Ropes;
 use super::scratch::{Partials, with_local};
 use super::tile::{Extents, Left, Right, product};
-use crate::ops::{LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape};
+use crate::ops::{
+    KvGradient, LatentAttentionBackward, LatentAttentionForward, LatentAttentionReduce,
+    LatentAttentionShape,
+};
 use crate::{DeviceId, Result};
 
 /// Tokens per task.
@@ -195,8 +198,16 @@ pub fn backward(
     let d_out = read::<f32>(device, OP, args.d_out)?;
     let d_q = args.d_q.map(|d_q| write::<f32>(device, OP, d_q)).transpose()?.map(Shared::new);
     let store = if args.accumulate_q { Store::Add } else { Store::Overwrite };
-    let d_kv = Shared::new(write::<f32>(device, OP, args.d_kv)?);
+    let d_kv = match args.d_kv {
+        KvGradient::Complete(d_kv) => d_kv.clone(),
+        // The whole gradient, as all sums are added here.
+        KvGradient::Sums(sums) => sums.slice(0..s.kv_len().min(sums.len()))?,
+    };
+    let d_kv = Shared::new(write::<f32>(device, OP, &d_kv)?);
     let turns = turns(&s, ropes);
+    if s.seq == 0 && matches!(args.d_kv, KvGradient::Sums(_)) {
+        return Ok(());
+    }
     let (blocks, size) = (s.seq.div_ceil(BLOCK), latent_numbers(&s));
     let sums = partials.floats(partial_sums(&s));
     for_each(sums.chunks_exact_mut(s.heads * 2 * size).enumerate(), |(task, sums)| {
@@ -224,6 +235,22 @@ pub fn backward(
             }
         });
     });
+    Ok(())
+}
+
+/// What the backward pass left as sums is the gradient; without tokens there is none, and it is 0.
+pub fn reduce(device: DeviceId, args: &LatentAttentionReduce<'_>) -> Result<()> {
+    const OP: &str = "latent_attention_reduce";
+    let s = args.shape;
+    let d_kv = write::<f32>(device, OP, args.d_kv)?;
+    if s.seq == 0 || s.batch == 0 {
+        d_kv.fill(0.0);
+        return Ok(());
+    }
+    let sums = read::<f32>(device, OP, args.sums)?.chunks_exact(s.sums_len());
+    for (d_kv, sums) in d_kv.chunks_exact_mut(s.kv_len()).zip(sums) {
+        d_kv.copy_from_slice(&sums[..s.kv_len()]);
+    }
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod available;
 mod embedding;
 mod gaussian;
 mod gaussian_descent;
+mod grouped_linear;
 mod head;
 mod latent_attention;
 mod latent_prior;
@@ -224,6 +225,24 @@ impl Ops for Cpu {
         self.pool.install(|| {
             latent_attention::backward(self.id, args, &mut self.ropes, &mut self.partials)
         })
+    }
+
+    fn latent_attention_reduce(&mut self, args: &LatentAttentionReduce<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| latent_attention::reduce(self.id, args))
+    }
+
+    fn grouped_linear_forward(&mut self, args: &GroupedLinearForward<'_>) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| grouped_linear::forward(self.id, args))
+    }
+
+    fn grouped_linear_backward_input(
+        &mut self,
+        args: &GroupedLinearBackwardInput<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| grouped_linear::backward_input(self.id, args))
     }
 
     fn latent_block_forward(&mut self, args: &LatentBlockForward<'_>) -> Result<()> {

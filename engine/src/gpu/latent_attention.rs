@@ -5,7 +5,10 @@ use ltm_ptx::launch::latent_attention as kernels;
 use super::window_attention::{SLOT, bytes, grid, head_width};
 use super::{Driver, Gpu, Rope, extent, optional, pointer, storage};
 use crate::Result;
-use crate::ops::{LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape};
+use crate::ops::{
+    KvGradient, LatentAttentionBackward, LatentAttentionForward, LatentAttentionReduce,
+    LatentAttentionShape,
+};
 
 pub(super) fn shape(
     op: &'static str,
@@ -61,6 +64,42 @@ pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionForward<'_>) -
     gpu.launch(&kernel.launch(storage))
 }
 
+/// Where kernels put the gradient of keys and values, 0 where that is left to the reduction, and the
+/// sums of chunks.
+pub(super) fn gradient<D: Driver>(
+    gpu: &mut Gpu<D>,
+    op: &'static str,
+    d_kv: &KvGradient<'_>,
+    shape: &kernels::LatentAttentionShape,
+) -> Result<[u64; 2]> {
+    Ok(match d_kv {
+        KvGradient::Sums(sums) => [0, pointer(gpu.id, op, sums)?],
+        KvGradient::Complete(d_kv) => {
+            let partial = bytes(op, kernels::LatentAttentionBackward::scratch_bytes(shape))?;
+            [pointer(gpu.id, op, d_kv)?, gpu.scratch(SLOT, partial)?]
+        }
+    })
+}
+
+pub fn reduce<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionReduce<'_>) -> Result<()> {
+    const OP: &str = "latent_attention_reduce";
+    let batch = args.groups.saturating_mul(args.shape.batch);
+    let all = LatentAttentionShape { batch, ..args.shape };
+    let shape = shape(OP, &all)?;
+    if shape.batch == 0 {
+        return Ok(());
+    }
+    let (_, latents) = ropes(gpu, &all)?;
+    let kernel = kernels::LatentAttentionReduce {
+        partial: pointer(gpu.id, OP, args.sums)?,
+        d_kv: pointer(gpu.id, OP, args.d_kv)?,
+        latent_cos: latents.cos,
+        latent_sin: latents.sin,
+        shape,
+    };
+    gpu.launch(&kernel.launch(storage(OP, "d_kv", args.d_kv)?))
+}
+
 pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionBackward<'_>) -> Result<()> {
     const OP: &str = "latent_attention_backward";
     let shape = shape(OP, &args.shape)?;
@@ -69,15 +108,15 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionBackward<'_>)
         return Ok(());
     }
     let (tokens, latents) = ropes(gpu, &args.shape)?;
-    let partial = bytes(OP, kernels::LatentAttentionBackward::scratch_bytes(&shape))?;
+    let [d_kv, partial] = gradient(gpu, OP, &args.d_kv, &shape)?;
     let kernel = kernels::LatentAttentionBackward {
         q: pointer(gpu.id, OP, args.q)?,
         kv: pointer(gpu.id, OP, args.kv)?,
         d_out: pointer(gpu.id, OP, args.d_out)?,
         d_q: optional(gpu.id, OP, args.d_q)?,
         accumulate_q: args.accumulate_q,
-        d_kv: pointer(gpu.id, OP, args.d_kv)?,
-        partial: gpu.scratch(SLOT, partial)?,
+        d_kv,
+        partial,
         cos: tokens.cos,
         sin: tokens.sin,
         latent_cos: latents.cos,

@@ -1,11 +1,9 @@
 //! Latent attention, the products around it and a norm in one kernel each way. Where the kernels do
 //! not take a call, or a library computes one of its products, it is done in steps.
 
-use ltm_ptx::launch::latent_attention::LatentAttentionBackward;
 use ltm_ptx::launch::latent_block as kernels;
 
-use super::latent_attention::{ropes, shape};
-use super::window_attention::{SLOT, bytes};
+use super::latent_attention::{gradient, ropes, shape};
 use super::{Driver, Gpu, Product, ProductKind, ProductShape, extent, optional, pointer, storage};
 use crate::Result;
 use crate::ops::{LatentBlockBackward, LatentBlockForward};
@@ -73,7 +71,7 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentBlockBackward<'_>) -> 
         return args.in_steps(gpu);
     }
     let (tokens, latents) = ropes(gpu, &args.shape)?;
-    let partial = bytes(OP, LatentAttentionBackward::scratch_bytes(&shape))?;
+    let [d_kv, partial] = gradient(gpu, OP, &args.d_kv, &shape)?;
     let source = args.source.as_ref();
     let d_out = pointer(gpu.id, OP, args.d_out)?;
     let kernel = kernels::LatentBlockBackward {
@@ -86,8 +84,8 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentBlockBackward<'_>) -> 
         gain: optional(gpu.id, OP, source.map(|source| source.gain))?,
         inv_rms: optional(gpu.id, OP, source.map(|source| source.inv_rms))?,
         d_residual: if source.is_some() { d_out } else { 0 },
-        d_kv: pointer(gpu.id, OP, args.d_kv)?,
-        partial: gpu.scratch(SLOT, partial)?,
+        d_kv,
+        partial,
         cos: tokens.cos,
         sin: tokens.sin,
         latent_cos: latents.cos,

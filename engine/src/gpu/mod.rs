@@ -10,6 +10,7 @@ mod driver;
 mod embedding;
 mod fault;
 mod gaussian;
+mod grouped_linear;
 pub mod inspect;
 mod latent_attention;
 mod latent_block;

@@ -2,9 +2,9 @@
 //! each operation.
 
 use super::{
-    Driver, Gpu, adamw, add, embedding, gaussian, latent_attention, latent_block, linear,
-    linear_cross_entropy, linear_rms_norm, linear_swiglu, normal, rms_norm, sample, swiglu, trace,
-    window_attention,
+    Driver, Gpu, adamw, add, embedding, gaussian, grouped_linear, latent_attention, latent_block,
+    linear, linear_cross_entropy, linear_rms_norm, linear_swiglu, normal, rms_norm, sample, swiglu,
+    trace, window_attention,
 };
 use crate::Result;
 use crate::ops::*;
@@ -73,6 +73,24 @@ impl<D: Driver> Ops for Gpu<D> {
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()> {
         args.check()?;
         latent_attention::backward(self, args)
+    }
+
+    fn latent_attention_reduce(&mut self, args: &LatentAttentionReduce<'_>) -> Result<()> {
+        args.check()?;
+        latent_attention::reduce(self, args)
+    }
+
+    fn grouped_linear_forward(&mut self, args: &GroupedLinearForward<'_>) -> Result<()> {
+        args.check()?;
+        grouped_linear::forward(self, args)
+    }
+
+    fn grouped_linear_backward_input(
+        &mut self,
+        args: &GroupedLinearBackwardInput<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        grouped_linear::backward_input(self, args)
     }
 
     fn latent_block_forward(&mut self, args: &LatentBlockForward<'_>) -> Result<()> {

@@ -4,10 +4,14 @@
 //! the position of the latent (`m * latent_stride`) or not at all.
 
 use super::check;
-use crate::{Buffer, Result};
+use crate::{Buffer, DType, Result};
 
 /// Largest number of latents per layer that an implementation must take.
 pub const MAX_LATENTS: usize = 64;
+
+/// Tokens of a sequence whose contributions to the gradient of keys and values a device may sum up by
+/// themselves before it adds these sums.
+pub const SUMMED_TOKENS: usize = 256;
 
 /// Extents shared by the passes of latent attention.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +43,16 @@ impl LatentAttentionShape {
     /// Tokens in all.
     pub const fn rows(&self) -> usize {
         self.batch * self.seq
+    }
+
+    /// Numbers of keys and values, and of their gradient.
+    pub const fn kv_len(&self) -> usize {
+        2 * self.batch * self.latents * self.width()
+    }
+
+    /// Numbers of [`KvGradient::Sums`].
+    pub const fn sums_len(&self) -> usize {
+        self.kv_len() * self.seq.div_ceil(SUMMED_TOKENS)
     }
 
     pub(super) fn check(&self, op: &'static str) -> Result<()> {
@@ -79,6 +93,59 @@ impl LatentAttentionForward<'_> {
     }
 }
 
+/// Where the gradient of keys and values goes.
+#[derive(Clone, Copy, Debug)]
+pub enum KvGradient<'a> {
+    /// `[batch, latents, 2, heads, head_dim]` storage, overwritten.
+    Complete(&'a Buffer),
+    /// [`LatentAttentionShape::sums_len`] f32 numbers, overwritten with sums over parts of the
+    /// tokens, which [`LatentAttentionReduce`] makes the gradient of. How they lie there is the
+    /// device's own affair.
+    Sums(&'a Buffer),
+}
+
+impl KvGradient<'_> {
+    /// What is written.
+    pub const fn buffer(&self) -> &Buffer {
+        match self {
+            Self::Complete(buffer) | Self::Sums(buffer) => buffer,
+        }
+    }
+
+    pub(super) fn check(&self, op: &'static str, t: DType, s: &LatentAttentionShape) -> Result<()> {
+        match self {
+            Self::Complete(d_kv) => check::buffer(op, "d_kv", d_kv, t, s.kv_len()),
+            Self::Sums(sums) => check::floats(op, "sums", sums, s.sums_len()),
+        }
+    }
+}
+
+/// The gradients of keys and values of several attentions of one shape from their
+/// [`KvGradient::Sums`].
+#[derive(Debug)]
+pub struct LatentAttentionReduce<'a> {
+    /// `groups` times [`LatentAttentionShape::sums_len`] f32 numbers, one attention after the other.
+    pub sums: &'a Buffer,
+    /// `[groups, batch, latents, 2, heads, head_dim]` storage, overwritten.
+    pub d_kv: &'a Buffer,
+    /// Attentions.
+    pub groups: usize,
+    /// Extents of each.
+    pub shape: LatentAttentionShape,
+}
+
+impl LatentAttentionReduce<'_> {
+    /// Extents, types and aliasing.
+    pub fn check(&self) -> Result<()> {
+        const OP: &str = "latent_attention_reduce";
+        self.shape.check(OP)?;
+        let t = check::storage(OP, "d_kv", self.d_kv)?;
+        check::buffer(OP, "d_kv", self.d_kv, t, self.groups * self.shape.kv_len())?;
+        check::floats(OP, "sums", self.sums, self.groups * self.shape.sums_len())?;
+        check::distinct(OP, &[self.d_kv], &[self.sums])
+    }
+}
+
 /// Gradients with respect to the unrotated q, k and v; weights are recomputed.
 #[derive(Debug)]
 pub struct LatentAttentionBackward<'a> {
@@ -93,8 +160,8 @@ pub struct LatentAttentionBackward<'a> {
     pub d_q: Option<&'a Buffer>,
     /// Add to `d_q` or overwrite it.
     pub accumulate_q: bool,
-    /// `[batch, latents, 2, heads, head_dim]` storage, overwritten.
-    pub d_kv: &'a Buffer,
+    /// Of k and v.
+    pub d_kv: KvGradient<'a>,
     /// Extents.
     pub shape: LatentAttentionShape,
 }
@@ -110,13 +177,13 @@ impl LatentAttentionBackward<'_> {
         check::buffer(OP, "q", self.q, t, n)?;
         check::buffer(OP, "kv", self.kv, t, kv)?;
         check::buffer(OP, "d_out", self.d_out, t, n)?;
-        check::buffer(OP, "d_kv", self.d_kv, t, kv)?;
+        self.d_kv.check(OP, t, s)?;
         let inputs = [self.q, self.kv, self.d_out];
         match self.d_q {
-            None => check::distinct(OP, &[self.d_kv], &inputs),
+            None => check::distinct(OP, &[self.d_kv.buffer()], &inputs),
             Some(d_q) => {
                 check::buffer(OP, "d_q", d_q, t, n)?;
-                check::distinct(OP, &[self.d_kv, d_q], &inputs)
+                check::distinct(OP, &[self.d_kv.buffer(), d_q], &inputs)
             }
         }
     }

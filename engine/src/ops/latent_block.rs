@@ -2,8 +2,8 @@
 //! one that adds its result to the residual stream, and the norm that follows.
 
 use super::{
-    LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape, LinearBackwardInput,
-    LinearForward, Ops, RmsNormBackward, RmsNormForward, check,
+    KvGradient, LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape,
+    LinearBackwardInput, LinearForward, Ops, RmsNormBackward, RmsNormForward, check,
 };
 use crate::{Buffer, Result};
 
@@ -136,8 +136,8 @@ pub struct LatentBlockBackward<'a> {
     pub out_weight: &'a Buffer,
     /// Of the queries; without it their gradient is not computed.
     pub source: Option<QuerySource<'a>>,
-    /// `[batch, latents, 2, heads, head_dim]` storage, overwritten.
-    pub d_kv: &'a Buffer,
+    /// Of keys and values.
+    pub d_kv: KvGradient<'a>,
     /// [`LatentBlockBackward::room`] numbers in storage, overwritten with something: for results
     /// between the steps, where they are computed one by one.
     pub room: &'a Buffer,
@@ -163,19 +163,19 @@ impl LatentBlockBackward<'_> {
         check::buffer(OP, "q", self.q, t, n)?;
         check::buffer(OP, "kv", self.kv, t, kv)?;
         check::buffer(OP, "out_weight", self.out_weight, t, width * width)?;
-        check::buffer(OP, "d_kv", self.d_kv, t, kv)?;
+        self.d_kv.check(OP, t, s)?;
         check::buffer(OP, "room", self.room, t, Self::room(s, self.source.is_some()))?;
         let inputs = [self.q, self.kv, self.out_weight];
         let Some(QuerySource { weight, residual, gain, inv_rms }) = &self.source else {
             let inputs = [self.d_out, inputs[0], inputs[1], inputs[2]];
-            return check::distinct(OP, &[self.d_kv, self.room], &inputs);
+            return check::distinct(OP, &[self.d_kv.buffer(), self.room], &inputs);
         };
         check::buffer(OP, "weight", weight, t, width * width)?;
         check::buffer(OP, "residual", residual, t, n)?;
         check::buffer(OP, "gain", gain, t, width)?;
         check::floats(OP, "inv_rms", inv_rms, s.rows())?;
         let inputs = [inputs[0], inputs[1], inputs[2], weight, residual, gain, inv_rms];
-        check::distinct(OP, &[self.d_out, self.d_kv, self.room], &inputs)
+        check::distinct(OP, &[self.d_out, self.d_kv.buffer(), self.room], &inputs)
     }
 
     /// The operation as those that it is made of.

@@ -13,6 +13,7 @@ mod check;
 mod embedding;
 mod gaussian;
 mod gaussian_descent;
+mod grouped_linear;
 mod latent_attention;
 mod latent_block;
 mod latent_prior;
@@ -32,6 +33,7 @@ pub use add::*;
 pub use embedding::*;
 pub use gaussian::*;
 pub use gaussian_descent::*;
+pub use grouped_linear::*;
 pub use latent_attention::*;
 pub use latent_block::*;
 pub use latent_prior::*;
@@ -86,10 +88,19 @@ pub trait Ops {
     fn latent_attention_forward(&mut self, args: &LatentAttentionForward<'_>) -> Result<()>;
     /// See [`LatentAttentionBackward`].
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()>;
+    /// See [`LatentAttentionReduce`].
+    fn latent_attention_reduce(&mut self, args: &LatentAttentionReduce<'_>) -> Result<()>;
     /// See [`LatentBlockForward`].
     fn latent_block_forward(&mut self, args: &LatentBlockForward<'_>) -> Result<()>;
     /// See [`LatentBlockBackward`].
     fn latent_block_backward(&mut self, args: &LatentBlockBackward<'_>) -> Result<()>;
+    /// See [`GroupedLinearForward`].
+    fn grouped_linear_forward(&mut self, args: &GroupedLinearForward<'_>) -> Result<()>;
+    /// See [`GroupedLinearBackwardInput`].
+    fn grouped_linear_backward_input(
+        &mut self,
+        args: &GroupedLinearBackwardInput<'_>,
+    ) -> Result<()>;
     /// See [`LinearRmsNormForward`].
     fn linear_rms_norm_forward(&mut self, args: &LinearRmsNormForward<'_>) -> Result<()>;
     /// See [`LinearRmsNormBackward`].

@@ -197,7 +197,8 @@ pub struct LatentAttentionBackward {
     pub d_q: u64,
     /// Add to `d_q` or overwrite it.
     pub accumulate_q: bool,
-    /// `[batch, latents, 2, heads, head_dim]`, overwritten.
+    /// `[batch, latents, 2, heads, head_dim]`, overwritten; 0 leaves the sums of the chunks where they
+    /// are, for [`LatentAttentionReduce`].
     pub d_kv: u64,
     /// Scratch of [`LatentAttentionBackward::scratch_bytes`].
     pub partial: u64,
@@ -219,7 +220,7 @@ impl LatentAttentionBackward {
         shape.chunks() * 8 * shape.latents as u64 * shape.head_dim.head_dim() as u64
     }
 
-    /// The pass over tokens, then the one that adds up their chunks. Takes more than 48 KiB of
+    /// The pass over tokens, then, into `d_kv`, the one that adds up their chunks. Takes more than 48 KiB of
     /// shared memory for many latents of wide heads (90 KiB at most), which CUDA has to be asked
     /// for.
     pub fn launch(&self, storage: Storage) -> Vec<Launch> {
@@ -248,8 +249,10 @@ impl LatentAttentionBackward {
             let blocks = s.chunks() * s.groups() as u64;
             launches.push(s.launch(entry, blocks, threads(storage), shared, args));
         }
-        let pointers = [self.partial, self.d_kv, self.latent_cos, self.latent_sin];
-        launches.push(Self::reduce(s, storage, pointers));
+        if self.d_kv != 0 {
+            let pointers = [self.partial, self.d_kv, self.latent_cos, self.latent_sin];
+            launches.push(Self::reduce(s, storage, pointers));
+        }
         launches
     }
 
@@ -266,6 +269,29 @@ impl LatentAttentionBackward {
         args.push(Arg::F32(s.head_dim.scale()));
         let blocks = s.pairs().div_ceil(REDUCE_THREADS as u64);
         s.launch(reduce(storage), blocks, REDUCE_THREADS, 0, args)
+    }
+}
+
+/// The sums of the chunks of several attentions, added up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LatentAttentionReduce {
+    /// [`LatentAttentionBackward::scratch_bytes`] each, one after the other.
+    pub partial: u64,
+    /// `[groups, batch, latents, 2, heads, head_dim]`, overwritten.
+    pub d_kv: u64,
+    /// `[latents, head_dim / 2]` f32: angles of the latents; 0 leaves the keys unrotated.
+    pub latent_cos: u64,
+    /// `[latents, head_dim / 2]` f32, or 0.
+    pub latent_sin: u64,
+    /// Extents, `batch` counting the sequences of all attentions.
+    pub shape: LatentAttentionShape,
+}
+
+impl LatentAttentionReduce {
+    /// One launch.
+    pub fn launch(&self, storage: Storage) -> Launch {
+        let pointers = [self.partial, self.d_kv, self.latent_cos, self.latent_sin];
+        LatentAttentionBackward::reduce(&self.shape, storage, pointers)
     }
 }
 

@@ -196,7 +196,7 @@ pub struct LatentBlockBackward {
     pub inv_rms: u64,
     /// `[batch, seq, width]`, overwritten; may be `d_out`.
     pub d_residual: u64,
-    /// `[batch, latents, 2, width]`, overwritten.
+    /// `[batch, latents, 2, width]`, overwritten; 0 leaves the sums of the chunks where they are.
     pub d_kv: u64,
     /// Scratch of [`LatentAttentionBackward::scratch_bytes`].
     pub partial: u64,
@@ -213,10 +213,10 @@ pub struct LatentBlockBackward {
 }
 
 impl LatentBlockBackward {
-    /// The pass over tokens, then the one that adds up their chunks; `None` for a storage type, a
+    /// The pass over tokens, then, into `d_kv`, the one that adds up their chunks; `None` for a storage type, a
     /// shape or addresses that the kernels do not take. Takes up to 99 KiB of shared memory, which
     /// CUDA has to be asked for.
-    pub fn launches(&self, storage: Storage) -> Option<[Launch; 2]> {
+    pub fn launches(&self, storage: Storage) -> Option<Vec<Launch>> {
         let plan = Plan::new(self.shape).filter(|_| storage == Storage::Bf16)?;
         let (columns, shared_bytes) = plan.backward()?;
         let stored = [
@@ -245,13 +245,11 @@ impl LatentBlockBackward {
         args.extend([Arg::U32(columns), Arg::F32(self.shape.head_dim.scale())]);
         let blocks = LatentAttentionBackward::chunks(&self.shape);
         let tokens = plan.launch(Pass::Backward, blocks, shared_bytes, args);
-        let (latent_cos, latent_sin) = (self.latent_cos, self.latent_sin);
-        let sum = LatentAttentionBackward::reduce(
-            &self.shape,
-            storage,
-            [self.partial, self.d_kv, latent_cos, latent_sin],
-        );
-        Some([tokens, sum])
+        if self.d_kv == 0 {
+            return Some(vec![tokens]);
+        }
+        let pointers = [self.partial, self.d_kv, self.latent_cos, self.latent_sin];
+        Some(vec![tokens, LatentAttentionBackward::reduce(&self.shape, storage, pointers)])
     }
 }
 

@@ -128,6 +128,31 @@ pub(super) fn aligned(pointers: [u64; 2], extents: &[u32]) -> bool {
     pointers.iter().all(|p| p % 16 == 0) && extents.iter().all(|n| n % 8 == 0)
 }
 
+/// Products of one shape, computed in one launch: their activations lie one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Groups {
+    /// How many, below 2^16.
+    pub count: u32,
+    /// Numbers from the weight of one to that of the next.
+    pub weight_stride: u64,
+}
+
+impl Groups {
+    /// A product by itself.
+    const ONE: Self = Self { count: 1, weight_stride: 0 };
+
+    /// Whether whole units of 16 bytes lie between the weights.
+    fn aligned(self) -> bool {
+        self.weight_stride.is_multiple_of(8)
+    }
+
+    fn of(self, launch: Option<Launch>) -> Option<Launch> {
+        let launch = launch.filter(|_| self.count > 0)?;
+        let [x, _, z] = launch.grid;
+        Some(Launch { grid: [x, self.count, z], ..launch })
+    }
+}
+
 /// `out = x weight^T (+ residual)`; extents below 2^31.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearForward {
@@ -151,6 +176,9 @@ impl LinearForward {
     /// None where there is nothing to compute.
     pub fn launch(&self, storage: Storage) -> Option<Launch> {
         let Self { x, weight, residual, out, rows, inner, outer } = *self;
+        if rows > VECTOR_ROWS {
+            return self.launch_grouped(storage, Groups::ONE);
+        }
         let args = vec![
             Arg::Pointer(x),
             Arg::Pointer(weight),
@@ -160,11 +188,6 @@ impl LinearForward {
             Arg::U32(inner),
             Arg::U32(outer),
         ];
-        if rows > VECTOR_ROWS {
-            let aligned = aligned([x, weight], &[inner]);
-            return Choice::new(&FORWARD, storage, rows, outer, aligned)
-                .launch(rows, outer, 1, args);
-        }
         (rows > 0 && outer > 0).then(|| Launch {
             entry: storage.pick(FORWARD_VECTOR[0], FORWARD_VECTOR[1]),
             grid: [outer.div_ceil(VECTOR_FEATURES), 1, 1],
@@ -172,6 +195,25 @@ impl LinearForward {
             shared_bytes: 0,
             args,
         })
+    }
+
+    /// Many at once, of which these are the extents and the addresses of the first; `residual` is 0.
+    /// None where there is nothing to compute.
+    pub fn launch_grouped(&self, storage: Storage, groups: Groups) -> Option<Launch> {
+        let Self { x, weight, residual, out, rows, inner, outer } = *self;
+        let args = vec![
+            Arg::Pointer(x),
+            Arg::Pointer(weight),
+            Arg::Pointer(residual),
+            Arg::Pointer(out),
+            Arg::U32(rows),
+            Arg::U32(inner),
+            Arg::U32(outer),
+            Arg::U64(groups.weight_stride),
+        ];
+        let aligned = aligned([x, weight], &[inner]) && groups.aligned();
+        let choice = Choice::new(&FORWARD, storage, rows, outer, aligned);
+        groups.of(choice.launch(rows, outer, 1, args))
     }
 }
 
@@ -197,6 +239,12 @@ pub struct LinearBackwardInput {
 impl LinearBackwardInput {
     /// None where there is nothing to compute.
     pub fn launch(&self, storage: Storage) -> Option<Launch> {
+        self.launch_grouped(storage, Groups::ONE)
+    }
+
+    /// Many at once, of which these are the extents and the addresses of the first; nothing is
+    /// accumulated. None where there is nothing to compute.
+    pub fn launch_grouped(&self, storage: Storage, groups: Groups) -> Option<Launch> {
         let Self { d_out, weight, d_x, accumulate, rows, inner, outer } = *self;
         let args = vec![
             Arg::Pointer(d_out),
@@ -206,9 +254,11 @@ impl LinearBackwardInput {
             Arg::U32(rows),
             Arg::U32(inner),
             Arg::U32(outer),
+            Arg::U64(groups.weight_stride),
         ];
-        let aligned = aligned([d_out, weight], &[inner, outer]);
-        Choice::new(&BACKWARD_INPUT, storage, rows, inner, aligned).launch(rows, inner, 1, args)
+        let aligned = aligned([d_out, weight], &[inner, outer]) && groups.aligned();
+        let choice = Choice::new(&BACKWARD_INPUT, storage, rows, inner, aligned);
+        groups.of(choice.launch(rows, inner, 1, args))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Attention of tokens to latents.
 
 use ltm_engine::ops::{
-    LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape as Shape,
+    KvGradient, LatentAttentionBackward, LatentAttentionForward, LatentAttentionReduce,
+    LatentAttentionShape as Shape,
 };
-use ltm_engine::{Buffer, Device, Result};
+use ltm_engine::{Buffer, DType, Device, Result};
 
 use super::accumulated;
 use crate::numbers::normals;
@@ -42,7 +43,16 @@ pub struct Backward {
     pub queries: Queries,
 }
 
-printed!(Forward, Backward);
+/// `latent_attention_backward` of several attentions into sums, and `latent_attention_reduce`.
+#[derive(Clone, Copy, Debug)]
+pub struct Reduce {
+    /// Extents of each.
+    pub shape: Shape,
+    /// Attentions.
+    pub groups: usize,
+}
+
+printed!(Forward, Backward, Reduce);
 
 /// Numbers in the queries, the result and its gradient.
 pub fn elements(s: &Shape) -> usize {
@@ -116,7 +126,7 @@ impl Case for Backward {
             q: &b[0],
             kv: &b[1],
             d_out: &b[2],
-            d_kv: &b[3],
+            d_kv: KvGradient::Complete(&b[3]),
             d_q: (self.queries != Queries::Skipped).then(|| &b[4]),
             accumulate_q: self.queries == Queries::Added,
             shape: self.shape,
@@ -146,5 +156,54 @@ impl Case for Backward {
             dot(&latent_attention::forward(&at[0], &at[1], s, Rounding::Exact), &d_out)
         };
         Some(Derivative { at: vec![q, kv], value: Box::new(value), gradients: vec![d_q, d_kv] })
+    }
+}
+
+impl Case for Reduce {
+    fn op(&self) -> &'static str {
+        "latent_attention_reduce"
+    }
+
+    fn args(&self, format: Format) -> Vec<Arg> {
+        let (s, n) = (&self.shape, self.groups);
+        vec![
+            format.input("q", normals(1, n * elements(s))),
+            format.input("kv", normals(2, n * kv_elements(s))),
+            format.input("d_out", normals(3, n * elements(s))),
+            format.overwritten("d_kv", n * kv_elements(s)),
+        ]
+    }
+
+    fn call(&self, device: &mut dyn Device, b: &[Buffer]) -> Result<()> {
+        let (shape, groups) = (self.shape, self.groups);
+        let sums = device.alloc(DType::F32, groups * shape.sums_len())?;
+        let part = |buffer: &Buffer, group: usize, len: usize| {
+            buffer.slice(group * len..(group + 1) * len)
+        };
+        for group in 0..groups {
+            device.latent_attention_backward(&LatentAttentionBackward {
+                q: &part(&b[0], group, elements(&shape))?,
+                kv: &part(&b[1], group, kv_elements(&shape))?,
+                d_out: &part(&b[2], group, elements(&shape))?,
+                d_kv: KvGradient::Sums(&part(&sums, group, shape.sums_len())?),
+                d_q: None,
+                accumulate_q: false,
+                shape,
+            })?;
+        }
+        let (sums, d_kv) = (&sums, &b[3]);
+        device.latent_attention_reduce(&LatentAttentionReduce { sums, d_kv, groups, shape })
+    }
+
+    fn expected(&self, inputs: &Inputs<'_>, rounding: Rounding) -> Vec<Expected> {
+        let s = &self.shape;
+        let [q, kv, d_out] = ["q", "kv", "d_out"].map(|name| inputs.numbers(name));
+        let of_group = |group: usize| {
+            let part = |x: &[f64], len: usize| x[group * len..(group + 1) * len].to_vec();
+            let [q, d_out] = [&q, &d_out].map(|x| part(x, elements(s)));
+            latent_attention::backward(&q, &part(&kv, kv_elements(s)), &d_out, s, rounding).1
+        };
+        let d_kv = (0..self.groups).flat_map(of_group).collect();
+        vec![Expected::new(d_kv, BACKWARD_ROUNDINGS)]
     }
 }

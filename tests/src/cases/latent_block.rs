@@ -1,8 +1,8 @@
 //! Latent attention with the products around it and the norm after it.
 
 use ltm_engine::ops::{
-    LatentAttentionShape as Shape, LatentBlockBackward, LatentBlockForward, QueryProduct,
-    QuerySource,
+    KvGradient, LatentAttentionShape as Shape, LatentBlockBackward, LatentBlockForward,
+    QueryProduct, QuerySource,
 };
 use ltm_engine::{Buffer, Device, Result};
 
@@ -162,7 +162,7 @@ impl Case for Backward {
             q: &b[1],
             kv: &b[2],
             out_weight: &b[3],
-            d_kv: &b[4],
+            d_kv: KvGradient::Complete(&b[4]),
             source: with_source.then(|| QuerySource {
                 weight: &b[5],
                 residual: &b[6],

@@ -16,6 +16,7 @@ pub mod add;
 pub mod embedding;
 pub mod gaussian;
 pub mod gaussian_update;
+pub mod grouped_linear;
 pub mod latent_attention;
 pub mod latent_block;
 pub mod linear;

@@ -2,7 +2,7 @@
 
 use ltm_engine::ops::LatentAttentionShape as Shape;
 use ltm_tests::Kernels;
-use ltm_tests::cases::latent_attention::{Backward, Forward, Queries};
+use ltm_tests::cases::latent_attention::{Backward, Forward, Queries, Reduce};
 
 use crate::APPROXIMATE;
 use crate::window_attention::refuses_head_size;
@@ -75,6 +75,18 @@ fn backward() {
 }
 
 /// Without tokens the latents get a gradient of zero.
+/// Attentions whose sums over tokens are added up together.
+#[test]
+fn sums_of_several() {
+    let mut kernels = Kernels::new(APPROXIMATE);
+    for (i, shape) in shapes() {
+        if i % 3 == 0 {
+            kernels.check_both(&Reduce { shape, groups: 1 + i % 4 });
+        }
+    }
+    kernels.finish();
+}
+
 #[test]
 fn empty_sequences() {
     let mut kernels = Kernels::new(APPROXIMATE);

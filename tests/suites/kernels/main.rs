@@ -5,6 +5,7 @@
 
 mod counters;
 mod faults;
+mod grouped_linear;
 mod indices;
 mod latent_attention;
 mod latent_block;

@@ -2,7 +2,7 @@
 
 use ltm_engine::ops::{LatentAttentionShape as Shape, MAX_LATENTS};
 use ltm_tests::cases::latent_attention::{
-    Backward, Forward, Queries, elements, kv, kv_elements, q,
+    Backward, Forward, Queries, Reduce, elements, kv, kv_elements, q,
 };
 use ltm_tests::{Arg, Case, refuses, refuses_value, verify};
 
@@ -54,6 +54,17 @@ fn backward_is_correct() {
     let shapes = shapes().into_iter().enumerate();
     let cases = shapes.map(|(i, shape)| Backward { shape, queries: ways[i / 6 % 3] });
     verify(cases.chain(ways.map(|queries| Backward { shape: SMALL, queries })));
+}
+
+#[test]
+fn sums_are_reduced_correctly() {
+    let shapes = shapes().into_iter().step_by(4).chain([SMALL]);
+    let long = Shape { seq: 520, ..SMALL };
+    let none = Shape { seq: 0, ..SMALL };
+    let cases =
+        shapes.chain([long, none]).flat_map(|shape| [1, 3].map(|groups| Reduce { shape, groups }));
+    verify(cases);
+    refuses(&Reduce { shape: SMALL, groups: 2 });
 }
 
 /// Without tokens the latents get a gradient of zero.

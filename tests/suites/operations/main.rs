@@ -7,6 +7,7 @@ mod embedding;
 mod gaussian;
 mod gaussian_descent;
 mod gaussian_update;
+mod grouped_linear;
 mod latent_attention;
 mod latent_prior;
 mod linear;

@@ -1,7 +1,7 @@
 //! Both attentions.
 
 use ltm_engine::ops::{
-    LatentAttentionBackward, LatentAttentionForward, WindowAttentionBackward,
+    KvGradient, LatentAttentionBackward, LatentAttentionForward, WindowAttentionBackward,
     WindowAttentionDecode, WindowAttentionForward, WindowAttentionShape,
 };
 
@@ -92,7 +92,7 @@ fn latent(cases: &mut Cases<'_>, setting: &Setting<'_>) -> Result<()> {
                 d_out: &d_out,
                 d_q: Some(&d_q),
                 accumulate_q: false,
-                d_kv: &d_kv,
+                d_kv: KvGradient::Complete(&d_kv),
                 shape,
             })
         }))

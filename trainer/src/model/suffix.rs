@@ -4,10 +4,12 @@
 use std::ops::Range;
 
 use ltm_autograd::ops::{
-    FeedForwardArgs, LatentBlockArgs, LinearArgs, LinearCrossEntropyArgs, Queries,
+    FeedForwardArgs, GroupedLinearArgs, LatentBlockArgs, LinearArgs, LinearCrossEntropyArgs,
+    Queries,
 };
 use ltm_autograd::{GradientMode, Program, Result, Tape, Var};
 use ltm_engine::DType;
+use ltm_engine::ops::Groups;
 
 use super::layout::CrossRanges;
 use super::{BatchShape, Bindings, ParameterLayout, Slot, Tap, latent_shape, window_shape};
@@ -51,6 +53,10 @@ pub fn record_suffix(
     let (mut t, mut b) = (Tape::with_storage(storage), Bindings::new(weights));
     let mut h =
         prefix_output(&mut t, &mut b, (Slot::PrefixStream, Slot::PrefixStreamGradient), rows * d);
+    let grouped = match weights {
+        true => Vec::new(),
+        false => keys_and_values(&mut t, &mut b, model, layout, (shape, latents))?,
+    };
     for layer in 0..model.layers {
         if layer > 0 {
             h = self_attention(&mut t, &mut b, model, layout, shape, layer, h)?;
@@ -59,10 +65,20 @@ pub fn record_suffix(
         let gain = layout.layer(layer).ffn_norm.clone();
         let n = match layout.layer(layer).cross {
             Some(cross) => {
-                let z = latents_of_layer(&mut t, &mut b, model, shape, layer, latents);
+                let kv = match grouped.get(layer) {
+                    Some(kv) => *kv,
+                    None => keys_and_values_of_layer(
+                        &mut t,
+                        &mut b,
+                        model,
+                        cross.kv.clone(),
+                        (shape, latents),
+                        layer,
+                    )?,
+                };
                 let n;
                 let ranges = (cross, gain);
-                (h, n) = cross_attention(&mut t, &mut b, model, ranges, shape, layer, (h, z))?;
+                (h, n) = cross_attention(&mut t, &mut b, model, ranges, shape, layer, (h, kv))?;
                 tap(&mut t, &format!("layer{layer}.cross"), h);
                 n
             }
@@ -101,17 +117,16 @@ fn prefix_output(t: &mut Tape, b: &mut Bindings, slots: (Slot, Slot), len: usize
     }
 }
 
-/// The latents of one layer, a contiguous part of the layer-major z.
-fn latents_of_layer(
+/// Latents of some layers, in the layer-major z.
+fn latents_of(
     t: &mut Tape,
     b: &mut Bindings,
     model: &ModelConfig,
-    shape: BatchShape,
-    layer: usize,
-    gradient: bool,
+    (shape, gradient): (BatchShape, bool),
+    layers: Range<usize>,
 ) -> Var {
     let len = shape.batch * model.latents_per_layer() * model.dim;
-    let range = layer * len..(layer + 1) * len;
+    let range = layers.start * len..layers.end * len;
     match gradient {
         true => {
             let mode = GradientMode::Overwrite;
@@ -119,6 +134,39 @@ fn latents_of_layer(
         }
         false => b.constant(t, t.storage(), Slot::Latents, range),
     }
+}
+
+/// Keys and values of a layer whose weights are trained.
+fn keys_and_values_of_layer(
+    t: &mut Tape,
+    b: &mut Bindings,
+    model: &ModelConfig,
+    range: Range<usize>,
+    of: (BatchShape, bool),
+    layer: usize,
+) -> Result<Var> {
+    let (x, d) = (latents_of(t, b, model, of, layer..layer + 1), model.dim);
+    let weight = b.weight(t, range);
+    t.linear(LinearArgs { x, weight, residual: None, inner: d, outer: 2 * d })
+}
+
+/// Keys and values of all layers, made together: they depend on z alone. None without latents.
+fn keys_and_values(
+    t: &mut Tape,
+    b: &mut Bindings,
+    model: &ModelConfig,
+    layout: &ParameterLayout,
+    of: (BatchShape, bool),
+) -> Result<Vec<Var>> {
+    let (d, last) = (model.dim, model.layers - 1);
+    let of_layer = |layer: usize| layout.layer(layer).cross.map(|cross| cross.kv);
+    let (Some(first), Some(end)) = (of_layer(0), of_layer(last)) else { return Ok(Vec::new()) };
+    // Layers lie one after the other, all of one size.
+    let weight_stride = (end.start - first.start) / last.max(1);
+    let groups = Groups { count: model.layers, weight_stride };
+    let x = latents_of(t, b, model, of, 0..model.layers);
+    let weight = b.weight(t, first.start..end.end);
+    t.grouped_linear(GroupedLinearArgs { x, weight, groups, inner: d, outer: 2 * d })
 }
 
 fn self_attention(
@@ -148,19 +196,17 @@ fn cross_attention(
     (ranges, gain): (CrossRanges, Range<usize>),
     shape: BatchShape,
     layer: usize,
-    (h, z): (Var, Var),
+    (h, kv): (Var, Var),
 ) -> Result<(Var, Var)> {
-    let (d, eps) = (model.dim, model.norm_eps as f32);
+    let eps = model.norm_eps as f32;
     let queries = if layer == 0 {
         let slots = (Slot::PrefixQueries, Slot::PrefixQueriesGradient);
-        Queries::Given(prefix_output(t, b, slots, shape.rows() * d))
+        Queries::Given(prefix_output(t, b, slots, shape.rows() * model.dim))
     } else {
         let gain = b.weight(t, ranges.norm);
         let x = t.rms_norm(h, gain, eps)?;
         Queries::Product { x, weight: b.weight(t, ranges.q) }
     };
-    let weight = b.weight(t, ranges.kv);
-    let kv = t.linear(LinearArgs { x: z, weight, residual: None, inner: d, outer: 2 * d })?;
     let (out_weight, gain) = (b.weight(t, ranges.out), b.weight(t, gain));
     let (residual, shape) = (h, latent_shape(model, shape));
     t.latent_block(LatentBlockArgs { queries, kv, out_weight, residual, gain, eps, shape })

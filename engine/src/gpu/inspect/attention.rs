@@ -104,7 +104,7 @@ fn latent<D: Noting>(b: &mut Bench<'_, D>, head_dim: usize) -> Result<()> {
             d_out: &d_out,
             d_q: Some(&d_q),
             accumulate_q: false,
-            d_kv: &d_kv,
+            d_kv: KvGradient::Complete(&d_kv),
             shape,
         })
     })

@@ -78,7 +78,7 @@ impl Case<'_, '_> {
             d_out: &d_out,
             d_q: Some(&d_q),
             accumulate_q: false,
-            d_kv: &d_kv,
+            d_kv: KvGradient::Complete(&d_kv),
             shape,
         })?;
         self.compare("out.o", &out)?;
