@@ -4,6 +4,8 @@ pub(crate) mod add;
 mod embedding;
 mod feed_forward;
 mod latent_attention;
+mod latent_attention_linear;
+mod latent_feed_forward;
 mod linear;
 mod linear_cross_entropy;
 mod rms_norm;
@@ -11,5 +13,7 @@ mod window_attention;
 
 pub use feed_forward::FeedForwardArgs;
 pub use latent_attention::LatentAttentionArgs;
+pub use latent_attention_linear::LatentAttentionLinearArgs;
+pub use latent_feed_forward::LatentFeedForwardArgs;
 pub use linear::LinearArgs;
 pub use linear_cross_entropy::{LinearCrossEntropyArgs, Losses};

@@ -14,6 +14,8 @@ mod embedding;
 mod gaussian;
 mod gaussian_descent;
 mod latent_attention;
+mod latent_attention_linear;
+mod latent_attention_swiglu;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
@@ -31,6 +33,8 @@ pub use embedding::*;
 pub use gaussian::*;
 pub use gaussian_descent::*;
 pub use latent_attention::*;
+pub use latent_attention_linear::*;
+pub use latent_attention_swiglu::*;
 pub use latent_prior::*;
 pub use linear::*;
 pub use linear_cross_entropy::*;
@@ -82,6 +86,39 @@ pub trait Ops {
     fn latent_attention_forward(&mut self, args: &LatentAttentionForward<'_>) -> Result<()>;
     /// See [`LatentAttentionBackward`].
     fn latent_attention_backward(&mut self, args: &LatentAttentionBackward<'_>) -> Result<()>;
+    /// See [`LatentAttentionLinearForward`]. [`Error::NoKernel`] where a device has none, as for
+    /// the next three.
+    fn latent_attention_linear_forward(
+        &mut self,
+        args: &LatentAttentionLinearForward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "latent_attention_linear_forward" })
+    }
+    /// See [`LatentAttentionLinearBackward`].
+    fn latent_attention_linear_backward(
+        &mut self,
+        args: &LatentAttentionLinearBackward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "latent_attention_linear_backward" })
+    }
+    /// See [`LatentAttentionSwigluForward`].
+    fn latent_attention_swiglu_forward(
+        &mut self,
+        args: &LatentAttentionSwigluForward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "latent_attention_swiglu_forward" })
+    }
+    /// See [`LatentAttentionSwigluBackward`].
+    fn latent_attention_swiglu_backward(
+        &mut self,
+        args: &LatentAttentionSwigluBackward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "latent_attention_swiglu_backward" })
+    }
     /// See [`LinearSwigluForward`].
     fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()>;
     /// See [`LinearSwigluBackward`].

@@ -1,12 +1,18 @@
 //! What depends on z: everything from the latent attention of layer 0 to the loss. Without
 //! latents, everything that the prefix leaves.
 
-use ltm_autograd::ops::{FeedForwardArgs, LatentAttentionArgs, LinearArgs, LinearCrossEntropyArgs};
+use ltm_autograd::ops::{
+    FeedForwardArgs, LatentAttentionArgs, LatentAttentionLinearArgs, LatentFeedForwardArgs,
+    LinearArgs, LinearCrossEntropyArgs,
+};
 use ltm_autograd::{GradientMode, Program, Result, Tape, Var};
-use ltm_engine::DType;
+use ltm_engine::{DType, Processor};
 
 use super::layout::CrossRanges;
-use super::{BatchShape, Bindings, ParameterLayout, Slot, Tap, latent_shape, window_shape};
+use super::{
+    BatchShape, Bindings, ParameterLayout, Slot, Tap, gate_up_len, latent_shape,
+    latent_swiglu_shape, splits, window_shape,
+};
 use crate::config::ModelConfig;
 
 /// Which gradients a pass wants.
@@ -22,6 +28,8 @@ pub struct SuffixArgs {
     pub scale: f32,
     /// Type of activations, weights and z: f32 or bf16.
     pub storage: DType,
+    /// What computes it.
+    pub processor: Processor,
 }
 
 /// A recorded pass.
@@ -42,7 +50,8 @@ pub fn record_suffix(
     args: SuffixArgs,
     tap: Tap<'_>,
 ) -> Result<Suffix> {
-    let SuffixArgs { shape, latents, weights, scale, storage } = args;
+    let SuffixArgs { shape, latents, weights, scale, storage, processor } = args;
+    let splits = splits(model, processor);
     let (d, rows) = (model.dim, shape.rows());
     let (mut t, mut b) = (Tape::with_storage(storage), Bindings::new(weights));
     let mut h =
@@ -54,7 +63,16 @@ pub fn record_suffix(
         }
         if let Some(cross) = layout.layer(layer).cross {
             let z = latents_of_layer(&mut t, &mut b, model, shape, layer, latents);
-            h = cross_attention(&mut t, &mut b, model, cross, shape, layer, (h, z))?;
+            if splits && layer == 0 {
+                let [cross, out] =
+                    first_layer(&mut t, &mut b, model, layout, (cross, shape), (h, z))?;
+                tap(&mut t, "layer0.cross", cross);
+                tap(&mut t, "layer0.out", out);
+                h = out;
+                continue;
+            }
+            let at = (layer, splits);
+            h = cross_attention(&mut t, &mut b, model, cross, shape, at, (h, z))?;
             tap(&mut t, &format!("layer{layer}.cross"), h);
         }
         h = feed_forward(&mut t, &mut b, model, layout, layer, h)?;
@@ -132,25 +150,72 @@ fn cross_attention(
     model: &ModelConfig,
     ranges: CrossRanges,
     shape: BatchShape,
-    layer: usize,
+    (layer, splits): (usize, bool),
     (h, z): (Var, Var),
 ) -> Result<Var> {
     let d = model.dim;
     let q = if layer == 0 {
-        let slots = (Slot::PrefixQueries, Slot::PrefixQueriesGradient);
-        prefix_output(t, b, slots, shape.rows() * d)
+        first_queries(t, b, shape.rows() * d)
     } else {
         let gain = b.weight(t, ranges.norm);
         let n = t.rms_norm(h, gain, model.norm_eps as f32)?;
         let weight = b.weight(t, ranges.q);
         t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer: d })?
     };
-    let weight = b.weight(t, ranges.kv);
-    let kv = t.linear(LinearArgs { x: z, weight, residual: None, inner: d, outer: 2 * d })?;
-    let args = LatentAttentionArgs { q, kv, shape: latent_shape(model, shape) };
-    let a = t.latent_attention(args)?;
-    let weight = b.weight(t, ranges.out);
+    let kv = keys_and_values(t, b, ranges.kv, z, d)?;
+    let (weight, shape) = (b.weight(t, ranges.out), latent_shape(model, shape));
+    if splits {
+        let args = LatentAttentionLinearArgs { q, kv, weight, residual: h, shape };
+        return t.latent_attention_linear(args);
+    }
+    let a = t.latent_attention(LatentAttentionArgs { q, kv, shape })?;
     t.linear(LinearArgs { x: a, weight, residual: Some(h), inner: d, outer: d })
+}
+
+/// The queries of layer 0.
+fn first_queries(t: &mut Tape, b: &mut Bindings, len: usize) -> Var {
+    prefix_output(t, b, (Slot::PrefixQueries, Slot::PrefixQueriesGradient), len)
+}
+
+fn keys_and_values(
+    t: &mut Tape,
+    b: &mut Bindings,
+    weight: std::ops::Range<usize>,
+    z: Var,
+    d: usize,
+) -> Result<Var> {
+    let weight = b.weight(t, weight);
+    t.linear(LinearArgs { x: z, weight, residual: None, inner: d, outer: 2 * d })
+}
+
+/// What follows the prefix in layer 0, from the product that the prefix has made of its stream:
+/// the stream behind the latent attention, and behind the layer.
+fn first_layer(
+    t: &mut Tape,
+    b: &mut Bindings,
+    model: &ModelConfig,
+    layout: &ParameterLayout,
+    (cross, shape): (CrossRanges, BatchShape),
+    (h, z): (Var, Var),
+) -> Result<[Var; 2]> {
+    let (d, ranges) = (model.dim, layout.layer(0));
+    let q = first_queries(t, b, shape.rows() * d);
+    let kv = keys_and_values(t, b, cross.kv, z, d)?;
+    let slots = (Slot::PrefixGateUp, Slot::PrefixGateUpGradient);
+    let base = prefix_output(t, b, slots, gate_up_len(model, shape));
+    let extents = latent_swiglu_shape(model, shape);
+    let (weight, shape) = (b.weight(t, cross.out), extents.attention);
+    let gain = b.weight(t, ranges.ffn_norm);
+    let (gate_up, down) = (b.weight(t, ranges.gate_up), b.weight(t, ranges.down));
+    t.latent_feed_forward(LatentFeedForwardArgs {
+        attention: LatentAttentionLinearArgs { q, kv, weight, residual: h, shape },
+        gain,
+        gate_up,
+        down,
+        base,
+        width: extents.width,
+        eps: extents.eps,
+    })
 }
 
 fn feed_forward(
