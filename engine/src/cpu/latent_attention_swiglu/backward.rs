@@ -184,45 +184,47 @@ unsafe fn task_sums(
         let values = &values[sequence * mixed * dim..][..mixed * dim];
         let carried = &carried[sequence * mixed * 2 * width..][..mixed * 2 * width];
         attention.load_keys(sequence, keys);
+        let [mut norms, mut projections, mut before, mut after] = [[0.0f32; BLOCK]; 4];
         for tokens in blocks {
             attention.weigh(&tokens, keys, queries, panels, weights);
             let mixture = Mixture { mixed, count: tokens.count };
             // What reaches the rows of the stream by themselves, and by their norm.
-            stream_gradient(inputs, rows, &tokens, work);
+            stream_gradient(inputs, rows, &tokens, work, &mut projections);
+            if known.is_some() {
+                let first = sequence * s.seq + tokens.first;
+                for (token, rms) in (first..first + tokens.count).zip(&mut norms) {
+                    *rms = inputs.rms(&inputs.residual[token * dim..(token + 1) * dim]);
+                }
+            }
             rows_to_panels(&work[..BLOCK * length], length, panels);
             mixture.weights_gradient((values, dim, dim), panels, d_weights, Store::Overwrite);
             mixture.rows_gradient(weights, (work, length), (d_values, length));
             let first = sequence * s.seq + tokens.first;
-            let mut scales = [[0.0f32; 2]; BLOCK];
             if let Some(known) = known {
-                for ((token, row), scales) in
-                    (first..first + tokens.count).zip(work.chunks_exact(length)).zip(&mut scales)
-                {
-                    let at = token * dim..(token + 1) * dim;
-                    *scales = [inputs.rms(&inputs.residual[at.clone()]), 0.0];
-                    // SAFETY: the caller's promise.
-                    axpy(1.0, &row[..dim], unsafe { known.d_residual.part(at) });
-                }
+                let tokens = first * dim..(first + tokens.count) * dim;
+                // SAFETY: the caller's promise.
+                let d_residual = unsafe { known.d_residual.part(tokens) };
+                let rows = d_residual.chunks_exact_mut(dim).zip(work.chunks_exact(length));
+                rows.for_each(|(to, row)| add_scaled(1.0, &row[..dim], to));
+                // What belongs to the stream, so that the rest can be told from it.
+                column_sums(weights, d_weights, &mut before);
             }
             // What reaches them by the products with gate and up.
             for (half, d_half) in d_halves.chunks_exact_mut(sizes.half).enumerate() {
                 for (start, columns) in inputs.strips() {
                     let (size, column) = (padded(columns), half * width + start);
                     let strip = &mut work[..BLOCK * size];
-                    strip.fill(0.0);
-                    for (row, (token, scales)) in strip
-                        .chunks_exact_mut(size)
-                        .zip((first..).zip(&mut scales))
-                        .take(tokens.count)
-                    {
+                    if tokens.count < BLOCK || columns < size {
+                        strip.fill(0.0);
+                    }
+                    let strips = strip.chunks_exact_mut(size).take(tokens.count);
+                    for ((token, row), &rms) in (first..).zip(strips).zip(&norms) {
                         let at = 2 * token * width + column;
-                        let at = at..at + columns;
-                        let (row, inv) = (&mut row[..columns], rows.inv_rms[token]);
-                        scaled(inv, &rows.d_gate_up[at.clone()], row);
+                        let (at, row) = (at..at + columns, &mut row[..columns]);
+                        scaled(rows.inv_rms[token], &rows.d_gate_up[at.clone()], row);
                         if let Some(known) = known {
-                            scales[1] += inner(row, &inputs.base[at.clone()]);
                             // SAFETY: the caller's promise.
-                            add_scaled(scales[0], row, unsafe { known.d_base.part(at) });
+                            add_scaled(rms, row, unsafe { known.d_base.part(at) });
                         }
                     }
                     rows_to_panels(strip, size, panels);
@@ -233,13 +235,19 @@ unsafe fn task_sums(
                 }
             }
             if let Some(known) = known {
-                // The root mean square that takes the norm out of the base.
-                for (token, [rms, d_rms]) in (first..).zip(scales).take(tokens.count) {
+                // The root mean square that takes the norm out of the base: its gradient is the
+                // product of base and the gradient of what both make, of which base is all but
+                // the mixture.
+                column_sums(weights, d_weights, &mut after);
+                let sums = after.iter().zip(&before).zip(projections.iter().zip(&norms));
+                for (token, ((after, before), (projection, rms))) in
+                    (first..first + tokens.count).zip(sums)
+                {
                     let at = token * dim..(token + 1) * dim;
-                    let factor = d_rms / (rms * dim as f32);
+                    let d_rms = (projection - (after - before)) / rms;
                     // SAFETY: the caller's promise.
                     let to = unsafe { known.d_residual.part(at.clone()) };
-                    add_scaled(factor, &inputs.residual[at], to);
+                    add_scaled(d_rms / (rms * dim as f32), &inputs.residual[at], to);
                 }
             }
             let (known, d) = ((&*keys, &*queries, &*weights), (&mut *panels, &mut *d_keys));
@@ -250,21 +258,41 @@ unsafe fn task_sums(
 }
 
 /// The gradient of a block of rows of the stream, padded, without what reaches them by their
-/// product with gate and up: `d_out - x inv^2 <d_gate_up, gate_up> / dim`.
-fn stream_gradient(inputs: &Inputs<'_>, rows: &Rows<'_>, tokens: &Tokens, to: &mut [f32]) {
+/// product with gate and up: `d_out - x inv^2 p / dim` with the projections
+/// `p = <d_gate_up, gate_up>`.
+fn stream_gradient(
+    inputs: &Inputs<'_>,
+    rows: &Rows<'_>,
+    tokens: &Tokens,
+    to: &mut [f32],
+    projections: &mut [f32; BLOCK],
+) {
     let (s, width) = (&inputs.shape.attention, 2 * inputs.shape.width);
     let (dim, first) = (s.width(), tokens.sequence * s.seq + tokens.first);
     let (used, rest) = to.split_at_mut(tokens.count * padded(dim));
-    for (token, to) in (first..).zip(used.chunks_exact_mut(padded(dim))) {
+    let used = used.chunks_exact_mut(padded(dim)).zip(projections);
+    for (token, (to, projection)) in (first..).zip(used) {
         let (row, wide) = (token * dim..(token + 1) * dim, token * width..(token + 1) * width);
-        let projection = inner(&rows.d_gate_up[wide.clone()], &rows.gate_up[wide]);
+        *projection = inner(&rows.d_gate_up[wide.clone()], &rows.gate_up[wide]);
         let inv = rows.inv_rms[token];
         let (to, padding) = to.split_at_mut(dim);
         to.copy_from_slice(&rows.d_out[row.clone()]);
-        add_scaled(-projection * inv * inv / dim as f32, &rows.out[row], to);
+        add_scaled(-*projection * inv * inv / dim as f32, &rows.out[row], to);
         padding.fill(0.0);
     }
     rest.fill(0.0);
+}
+
+vectorized! {
+    /// `sum(p * d)` of every column of `[mixed, BLOCK]`.
+    fn column_sums(weights: &[f32], d_weights: &[f32], sums: &mut [f32; BLOCK]) {
+        sums.fill(0.0);
+        for (p, d) in weights.chunks_exact(BLOCK).zip(d_weights.chunks_exact(BLOCK)) {
+            for ((sum, p), d) in sums.iter_mut().zip(p).zip(d) {
+                *sum += p * d;
+            }
+        }
+    }
 }
 
 vectorized! {
