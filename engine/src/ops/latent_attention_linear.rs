@@ -27,14 +27,18 @@ pub struct LatentAttentionLinearForward<'a> {
 impl LatentAttentionLinearForward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
-        const OP: &str = "latent_attention_linear_forward";
+        self.check_as("latent_attention_linear_forward")
+    }
+
+    /// [`Self::check`] in the name of an operation that this is a part of.
+    pub(super) fn check_as(&self, op: &'static str) -> Result<()> {
         let (s, n) = (&self.shape, self.shape.rows() * self.shape.width());
         let Self { q, kv, out, shape, .. } = *self;
-        LatentAttentionForward { q, kv, out, shape }.check()?;
-        let t = check::storage(OP, "q", q)?;
-        check::buffer(OP, "weight", self.weight, t, s.width() * s.width())?;
-        check::buffer(OP, "residual", self.residual, t, n)?;
-        check::distinct(OP, &[out], &[self.weight, self.residual])
+        LatentAttentionForward { q, kv, out, shape }.check_as(op)?;
+        let t = check::storage(op, "q", q)?;
+        check::buffer(op, "weight", self.weight, t, s.width() * s.width())?;
+        check::buffer(op, "residual", self.residual, t, n)?;
+        check::distinct(op, &[out], &[self.weight, self.residual])
     }
 }
 
@@ -65,19 +69,23 @@ pub struct LatentAttentionLinearBackward<'a> {
 impl LatentAttentionLinearBackward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
-        const OP: &str = "latent_attention_linear_backward";
+        self.check_as("latent_attention_linear_backward")
+    }
+
+    /// [`Self::check`] in the name of an operation that this is a part of.
+    pub(super) fn check_as(&self, op: &'static str) -> Result<()> {
         let Self { q, kv, weight, d_out, d_q, accumulate_q, d_kv, shape, .. } = *self;
-        LatentAttentionBackward { q, kv, d_out, d_q, accumulate_q, d_kv, shape }.check()?;
-        let t = check::storage(OP, "q", q)?;
+        LatentAttentionBackward { q, kv, d_out, d_q, accumulate_q, d_kv, shape }.check_as(op)?;
+        let t = check::storage(op, "q", q)?;
         let n = shape.width() * shape.width();
-        check::buffer(OP, "weight", weight, t, n)?;
+        check::buffer(op, "weight", weight, t, n)?;
         let inputs = [q, kv, weight, d_out];
         let mut outputs = vec![d_kv];
         outputs.extend(d_q);
         if let Some(d_weight) = self.d_weight {
-            check::buffer(OP, "d_weight", d_weight, DType::F32, n)?;
+            check::buffer(op, "d_weight", d_weight, DType::F32, n)?;
             outputs.push(d_weight);
         }
-        check::distinct(OP, &outputs, &inputs)
+        check::distinct(op, &outputs, &inputs)
     }
 }

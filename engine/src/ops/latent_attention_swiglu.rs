@@ -84,7 +84,7 @@ impl LatentAttentionSwigluForward<'_> {
         let (s, out, rows) = (&self.shape, self.out, self.shape.attention.rows());
         let LatentAttentionSwigluInputs { q, kv, weight, residual, .. } = self.inputs;
         let shape = s.attention;
-        LatentAttentionLinearForward { q, kv, weight, residual, out, shape }.check()?;
+        LatentAttentionLinearForward { q, kv, weight, residual, out, shape }.check_as(OP)?;
         let t = self.inputs.check(OP, s)?;
         check::buffer(OP, "inv_rms", self.inv_rms, DType::F32, rows)?;
         check::buffer(OP, "gate_up", self.gate_up, t, 2 * rows * s.width)?;
@@ -156,7 +156,7 @@ impl LatentAttentionSwigluBackward<'_> {
             d_weight,
             shape,
         };
-        attention.check()?;
+        attention.check_as(OP)?;
         let t = self.inputs.check(OP, s)?;
         check::buffer(OP, "out", out, t, rows * dim)?;
         check::buffer(OP, "inv_rms", inv_rms, DType::F32, rows)?;

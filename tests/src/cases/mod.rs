@@ -17,6 +17,8 @@ pub mod embedding;
 pub mod gaussian;
 pub mod gaussian_update;
 pub mod latent_attention;
+pub mod latent_attention_linear;
+pub mod latent_attention_swiglu;
 pub mod linear;
 pub mod linear_cross_entropy;
 pub mod linear_swiglu;

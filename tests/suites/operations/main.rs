@@ -8,6 +8,8 @@ mod gaussian;
 mod gaussian_descent;
 mod gaussian_update;
 mod latent_attention;
+mod latent_attention_linear;
+mod latent_attention_swiglu;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
