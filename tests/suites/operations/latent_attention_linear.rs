@@ -3,7 +3,7 @@
 use ltm_engine::ops::{LatentAttentionShape as Shape, MAX_LATENTS};
 use ltm_tests::cases::latent_attention::Queries;
 use ltm_tests::cases::latent_attention_linear::{Backward, Forward};
-use ltm_tests::{Case, Format, refuses, refuses_value, verify};
+use ltm_tests::{Case, Format, call_on, refuses, refuses_value, verify};
 
 /// Lengths around a block of tokens and around a task of them; widths that are no multiple of a
 /// vector register, and some that are.
@@ -66,4 +66,14 @@ fn malformed_calls_are_refused() {
     let shape = Shape { heads: 0, ..SMALL };
     let case = Forward { shape };
     refuses_value(&case, &case.args(Format::F32));
+}
+
+#[test]
+fn a_gpu_says_that_it_has_no_kernel() {
+    let mut gpu = ltm_engine::open(ltm_engine::DeviceKind::Vm, 1).unwrap();
+    let backward = Backward { shape: SMALL, queries: Queries::Added, weight: false };
+    for case in [&Forward { shape: SMALL } as &dyn Case, &backward] {
+        let error = call_on(gpu.as_mut(), case, &case.args(Format::F32)).unwrap_err().to_string();
+        assert!(error.contains(case.op()) && error.contains("--device cpu"), "{error}");
+    }
 }

@@ -3,7 +3,7 @@
 use ltm_engine::ops::LatentAttentionSwigluShape as Shape;
 use ltm_tests::cases::latent_attention::Queries;
 use ltm_tests::cases::latent_attention_swiglu::{Backward, Forward};
-use ltm_tests::{Case, Format, refuses, refuses_value, verify};
+use ltm_tests::{Case, Format, call_on, refuses, refuses_value, verify};
 
 use crate::latent_attention_linear as attention;
 
@@ -45,4 +45,14 @@ fn malformed_calls_are_refused() {
     refuses(&Backward { shape: SMALL, queries: Queries::Added, weights: true });
     let case = Forward { shape: Shape { width: 0, ..SMALL } };
     refuses_value(&case, &case.args(Format::F32));
+}
+
+#[test]
+fn a_gpu_says_that_it_has_no_kernel() {
+    let mut gpu = ltm_engine::open(ltm_engine::DeviceKind::Vm, 1).unwrap();
+    let backward = Backward { shape: SMALL, queries: Queries::Added, weights: false };
+    for case in [&Forward { shape: SMALL } as &dyn Case, &backward] {
+        let error = call_on(gpu.as_mut(), case, &case.args(Format::F32)).unwrap_err().to_string();
+        assert!(error.contains(case.op()) && error.contains("--device cpu"), "{error}");
+    }
 }
