@@ -1,7 +1,7 @@
 //! The recorded programs of a configuration and the memory they share.
 
 use ltm_autograd::{Program, Result, Segment};
-use ltm_engine::{Buffer, DType, Device};
+use ltm_engine::{Buffer, DType, Device, Processor};
 
 use crate::config::Config;
 use crate::graphs::Graphs;
@@ -55,16 +55,21 @@ pub struct PassPlan {
 }
 
 impl PassPlan {
-    /// Records every program of `config` for micro-batches of `shape`.
+    /// Records every program of `config` for micro-batches of `shape` on `processor`.
     ///
     /// # Errors
     /// If the extents of the configuration contradict each other.
-    pub fn record(config: &Config, shape: BatchShape, purpose: Purpose) -> Result<Self> {
+    pub fn record(
+        config: &Config,
+        shape: BatchShape,
+        purpose: Purpose,
+        processor: Processor,
+    ) -> Result<Self> {
         let (model, layout) = (&config.model, ParameterLayout::new(&config.model));
         let storage = config.storage();
         let none = &mut |_: &mut ltm_autograd::Tape, _: &str, _: ltm_autograd::Var| {};
         let mut suffix = |latents: bool, weights: bool, scale: f32| {
-            let args = SuffixArgs { shape, latents, weights, scale, storage };
+            let args = SuffixArgs { shape, latents, weights, scale, storage, processor };
             record_suffix(model, &layout, args, none)
         };
         let fast = suffix(true, false, 1.0)?;
@@ -88,7 +93,8 @@ impl PassPlan {
         };
         let trainable = purpose == Purpose::Training;
         let none = &mut |_: &mut ltm_autograd::Tape, _: &str, _: ltm_autograd::Var| {};
-        let prefix = record_prefix(model, &layout, shape, (trainable, storage), none)?;
+        let kind = (trainable, storage, processor);
+        let prefix = record_prefix(model, &layout, shape, kind, none)?;
         Ok(Self { shape, prefix, fast, score, training, graphs: config.train.graphs })
     }
 

@@ -13,6 +13,7 @@
 //! run every launch fits the cache of every GPU, so this is what a GPU would move. `cache` is what
 //! moves between the cache and the processors: tiles that several blocks read count for each.
 
+use ltm_engine::Processor;
 use ltm_engine::gpu::{Gpu, LaunchRecord};
 use ltm_engine::philox::Stream;
 use serde::Serialize;
@@ -74,7 +75,7 @@ impl FastStep {
         let shape = BatchShape { batch: config.micro_batch(), seq: config.seq_len() };
         let storage = config.storage();
         let mut gpu = Gpu::virtual_gpu(threads);
-        let plan = PassPlan::record(config, shape, Purpose::Inference)?;
+        let plan = PassPlan::record(config, shape, Purpose::Inference, Processor::Gpu)?;
         let parameters = Parameters::zeroed(&mut gpu, &config.model, (storage, false))?;
         parameters.initialise(&mut gpu, &config.model, config.train.seed)?;
         let mut workspace =

@@ -88,7 +88,7 @@ impl Trainer {
         config.train.micro_batch = fit.micro_batch;
         let shape = BatchShape { batch: config.micro_batch(), seq: config.seq_len() };
         let storage = config.storage();
-        let plan = PassPlan::record(&config, shape, Purpose::Training)?;
+        let plan = PassPlan::record(&config, shape, Purpose::Training, device.processor())?;
         let parameters = Parameters::zeroed(device.as_mut(), &config.model, (storage, true))?;
         let (kind, steps) = ((storage, true), config.fast.steps);
         let workspace = Workspace::new(device.as_mut(), &config.model, shape, kind, steps)?;

@@ -3,10 +3,10 @@
 use std::cell::{Cell, OnceCell};
 
 use ltm_engine::ops::{ADAMW_CONSTANTS, AdamWStep, GaussianShape, KlTerm, Trace};
-use ltm_engine::{Buffer, DType, Device, DeviceExt, Result};
+use ltm_engine::{Buffer, DType, Device, DeviceExt, Processor, Result};
 
 use crate::config::{Method, ModelConfig, PriorKind};
-use crate::model::{BatchShape, Parameters, Slot};
+use crate::model::{BatchShape, Parameters, Slot, gate_up_len, splits};
 use crate::posterior::prior::{Learned, Prior, Standard};
 use crate::posterior::{FastTrace, Start};
 use crate::trainer::sort_rows;
@@ -59,7 +59,8 @@ pub struct Workspace {
     order: Buffer,
     prefix_stream: Buffer,
     prefix_queries: Buffer,
-    prefix_gradients: Option<(Buffer, Buffer)>,
+    prefix_gate_up: Buffer,
+    prefix_gradients: Option<[Buffer; 3]>,
     host_order: Vec<i32>,
     host_nll: Vec<f32>,
     host_schedule: Vec<f32>,
@@ -85,6 +86,7 @@ impl Workspace {
         };
         let (rows, wide, latent) = (shape.rows(), shape.rows() * model.dim, gaussian.len());
         let queries = queries_len(model, shape);
+        let gate_up = prefix_gate_up_len(model, shape, device.processor());
         let mut floats = |len: usize| device.alloc(DType::F32, len);
         Ok(Self {
             shape,
@@ -104,8 +106,13 @@ impl Workspace {
             d_z: device.alloc(storage, latent)?,
             prefix_stream: device.alloc(storage, wide)?,
             prefix_queries: device.alloc(storage, queries)?,
+            prefix_gate_up: device.alloc(storage, gate_up)?,
             prefix_gradients: match trainable {
-                true => Some((device.alloc(storage, wide)?, device.alloc(storage, queries)?)),
+                true => Some([
+                    device.alloc(storage, wide)?,
+                    device.alloc(storage, queries)?,
+                    device.alloc(storage, gate_up)?,
+                ]),
                 false => None,
             },
             kl: device.alloc(DType::F64, shape.batch)?,
@@ -167,15 +174,17 @@ impl Workspace {
         })
     }
 
-    /// Bytes that [`Workspace::new`] allocates.
+    /// Bytes that [`Workspace::new`] allocates on a device of `processor`.
     pub fn bytes(
         model: &ModelConfig,
         shape: BatchShape,
         (storage, trainable): (DType, bool),
-        steps: usize,
+        (steps, processor): (usize, Processor),
     ) -> usize {
         let latent = shape.batch * model.latents * model.dim;
-        let prefix = shape.rows() * model.dim + queries_len(model, shape);
+        let prefix = shape.rows() * model.dim
+            + queries_len(model, shape)
+            + prefix_gate_up_len(model, shape, processor);
         let gradients = if trainable { 1 } else { 0 };
         let stored = 2 * latent + (1 + gradients) * prefix;
         let floats = 7 * latent + 5 * shape.rows() + steps * ADAMW_CONSTANTS + shape.batch;
@@ -246,8 +255,7 @@ impl Workspace {
 
     /// Every buffer of the device that this holds.
     pub fn buffers(&self) -> impl Iterator<Item = &Buffer> {
-        let gradients =
-            self.prefix_gradients.iter().flat_map(|(stream, queries)| [stream, queries]);
+        let gradients = self.prefix_gradients.iter().flatten();
         [
             &self.mu,
             &self.logvar,
@@ -264,6 +272,7 @@ impl Workspace {
             &self.order,
             &self.prefix_stream,
             &self.prefix_queries,
+            &self.prefix_gate_up,
         ]
         .into_iter()
         .chain(gradients)
@@ -278,8 +287,10 @@ impl Workspace {
             Slot::Targets => self.targets.clone(),
             Slot::PrefixStream => self.prefix_stream.clone(),
             Slot::PrefixQueries => self.prefix_queries.clone(),
-            Slot::PrefixStreamGradient => gradients?.0.clone(),
-            Slot::PrefixQueriesGradient => gradients?.1.clone(),
+            Slot::PrefixGateUp => self.prefix_gate_up.clone(),
+            Slot::PrefixStreamGradient => gradients?[0].clone(),
+            Slot::PrefixQueriesGradient => gradients?[1].clone(),
+            Slot::PrefixGateUpGradient => gradients?[2].clone(),
             Slot::Latents => self.z.clone(),
             Slot::LatentsGradient => self.d_z.clone(),
             Slot::TokenNll => self.token_nll.clone(),
@@ -315,11 +326,7 @@ impl Workspace {
 
     /// Zeroes the gradients of the last batch's prefix.
     fn forget_prefix(&self, device: &mut dyn Device) -> Result<()> {
-        if let Some((stream, queries)) = &self.prefix_gradients {
-            device.zero(stream)?;
-            device.zero(queries)?;
-        }
-        Ok(())
+        self.prefix_gradients.iter().flatten().try_for_each(|gradient| device.zero(gradient))
     }
 
     /// Nats of each sequence under the last pass, `[B]`, summed in f64.
@@ -344,6 +351,11 @@ impl Workspace {
 /// Numbers of the queries that the prefix hands over: none where there are no latents to ask.
 fn queries_len(model: &ModelConfig, shape: BatchShape) -> usize {
     if model.is_autoregressive() { 0 } else { shape.rows() * model.dim }
+}
+
+/// Numbers of gate and up that the prefix hands over: none where passes do not start from them.
+fn prefix_gate_up_len(model: &ModelConfig, shape: BatchShape, processor: Processor) -> usize {
+    if splits(model, processor) { gate_up_len(model, shape) } else { 0 }
 }
 
 /// Numbers of a trace of `steps` fast steps and the end.

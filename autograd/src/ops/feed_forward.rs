@@ -40,9 +40,9 @@ struct Hidden {
 
 /// The product with the hidden features, whose gradient goes on to what they were made of.
 #[derive(Clone, Debug)]
-struct Down {
-    product: Linear,
-    gate_up: Var,
+pub(super) struct Down {
+    pub(super) product: Linear,
+    pub(super) gate_up: Var,
 }
 
 impl Tape {

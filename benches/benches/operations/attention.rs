@@ -64,11 +64,10 @@ fn window_attention(c: &mut Criterion, model: &Model) {
     });
 }
 
-/// Two products per latent forward, five backward; the queries and results dominate.
-fn latent_attention(c: &mut Criterion, model: &Model) {
-    let mut rig = Rig::default();
+/// Extents of the attention to latents.
+pub fn latent_shape(model: &Model) -> LatentAttentionShape {
     let Model { batch, seq, heads, latents, .. } = *model;
-    let shape = LatentAttentionShape {
+    LatentAttentionShape {
         batch,
         seq,
         heads,
@@ -77,7 +76,13 @@ fn latent_attention(c: &mut Criterion, model: &Model) {
         latent_stride: Some((seq / (latents * model.layers)) as u32),
         first_position: 0,
         theta: THETA,
-    };
+    }
+}
+
+/// Two products per latent forward, five backward; the queries and results dominate.
+fn latent_attention(c: &mut Criterion, model: &Model) {
+    let mut rig = Rig::default();
+    let (batch, latents, shape) = (model.batch, model.latents, latent_shape(model));
     let (n, kv_len) = (model.rows() * model.width, 2 * batch * latents * model.width);
     let product = 2 * n * latents;
     let (q, kv, d_out) = (&rig.normals(n, 1.0), &rig.normals(kv_len, 1.0), &rig.normals(n, 1.0));

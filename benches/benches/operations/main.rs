@@ -4,6 +4,7 @@
 mod attention;
 mod embedding;
 mod gaussian;
+mod latents;
 mod linear;
 mod optimiser;
 mod random;
@@ -45,6 +46,7 @@ criterion_group!(
     embedding::benches,
     linear::benches,
     attention::benches,
+    latents::benches,
     gaussian::benches,
     optimiser::benches,
     random::benches,

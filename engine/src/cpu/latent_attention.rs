@@ -20,7 +20,7 @@ use crate::ops::{
 use crate::{DeviceId, Result};
 
 /// Tokens per task.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// Bytes of work memory that the backward pass takes beside its arguments: the gradients of keys
 /// and values from each block of tokens. The device keeps it for later calls.
@@ -33,17 +33,17 @@ fn partial_sums(s: &LatentAttentionShape) -> usize {
 }
 
 /// Numbers of the keys, or the values, of a head, padded.
-fn latent_numbers(s: &LatentAttentionShape) -> usize {
+pub(super) fn latent_numbers(s: &LatentAttentionShape) -> usize {
     s.latents * padded(s.head_dim)
 }
 
 /// The rotations of queries and keys.
-struct Turns<'a> {
-    queries: Turn<'a>,
-    keys: Option<Turn<'a>>,
+pub(super) struct Turns<'a> {
+    pub queries: Turn<'a>,
+    pub keys: Option<Turn<'a>>,
 }
 
-fn turns<'a>(s: &LatentAttentionShape, ropes: &'a mut Ropes) -> Turns<'a> {
+pub(super) fn turns<'a>(s: &LatentAttentionShape, ropes: &'a mut Ropes) -> Turns<'a> {
     let rows = s.first_position + s.seq;
     let tokens = ropes.prepare(s.head_dim, s.theta, 1, rows);
     let latents =
@@ -57,23 +57,28 @@ fn turns<'a>(s: &LatentAttentionShape, ropes: &'a mut Ropes) -> Turns<'a> {
 }
 
 /// A head among the tokens of a sequence.
-fn tokens_of(s: &LatentAttentionShape, sequence: usize, head: usize) -> Place {
+pub(super) fn tokens_of(s: &LatentAttentionShape, sequence: usize, head: usize) -> Place {
     let first = sequence * s.seq * s.width() + head * s.head_dim;
     Place { first, stride: s.width(), head_dim: s.head_dim }
 }
 
 /// A head among the keys (0) or the values (1) of a sequence.
-fn latents_of(s: &LatentAttentionShape, sequence: usize, head: usize, part: usize) -> Place {
+pub(super) fn latents_of(
+    s: &LatentAttentionShape,
+    sequence: usize,
+    head: usize,
+    part: usize,
+) -> Place {
     let stride = 2 * s.width();
     let first = sequence * s.latents * stride + part * s.width() + head * s.head_dim;
     Place { first, stride, head_dim: s.head_dim }
 }
 
 /// The tokens of a task.
-struct Tokens {
-    sequence: usize,
-    first: usize,
-    count: usize,
+pub(super) struct Tokens {
+    pub sequence: usize,
+    pub first: usize,
+    pub count: usize,
 }
 
 impl Tokens {
@@ -83,13 +88,19 @@ impl Tokens {
         Self { sequence: task / blocks, first, count: BLOCK.min(s.seq - first) }
     }
 
-    fn range(&self) -> std::ops::Range<usize> {
+    pub fn range(&self) -> std::ops::Range<usize> {
         self.first..self.first + self.count
     }
 }
 
 /// `[latents, tokens] = rows tokens^T`, the tokens in panels.
-fn scores(s: &LatentAttentionShape, rows: &[f32], panels: &[f32], count: usize, out: &mut [f32]) {
+pub(super) fn scores(
+    s: &LatentAttentionShape,
+    rows: &[f32],
+    panels: &[f32],
+    count: usize,
+    out: &mut [f32],
+) {
     let length = padded(s.head_dim);
     let extents = Extents { rows: s.latents, columns: padded(count), depth: length };
     let left = Left { data: rows, row: length, step: 1 };
@@ -97,7 +108,13 @@ fn scores(s: &LatentAttentionShape, rows: &[f32], panels: &[f32], count: usize, 
 }
 
 /// `[tokens, head_dim] = scores^T rows`.
-fn mixture(s: &LatentAttentionShape, scores: &[f32], rows: &[f32], count: usize, out: &mut [f32]) {
+pub(super) fn mixture(
+    s: &LatentAttentionShape,
+    scores: &[f32],
+    rows: &[f32],
+    count: usize,
+    out: &mut [f32],
+) {
     let length = padded(s.head_dim);
     let extents = Extents { rows: count, columns: length, depth: s.latents };
     let left = Left { data: scores, row: 1, step: BLOCK };
@@ -143,7 +160,7 @@ pub fn forward(
 
 vectorized! {
     /// Scores `[latents, BLOCK]` to weights that sum to one in every column.
-    fn softmax(scores: &mut [f32]) {
+    pub(super) fn softmax(scores: &mut [f32]) {
         for first in (0..BLOCK).step_by(WIDTH) {
             let mut top = [f32::NEG_INFINITY; WIDTH];
             for row in scores.chunks_exact(BLOCK) {
@@ -170,7 +187,7 @@ vectorized! {
 
 vectorized! {
     /// `d = p * (d - sum(p * d))` in every column of `[latents, BLOCK]`.
-    fn softmax_gradient(weights: &[f32], d_weights: &mut [f32]) {
+    pub(super) fn softmax_gradient(weights: &[f32], d_weights: &mut [f32]) {
         for first in (0..BLOCK).step_by(WIDTH) {
             let mut mean = [0.0; WIDTH];
             let part = first..first + WIDTH;

@@ -17,7 +17,11 @@ mod gaussian_descent;
 mod grouped_linear;
 mod head;
 mod latent_attention;
+mod latent_attention_linear;
+mod latent_attention_swiglu;
 mod latent_prior;
+mod latent_values;
+mod latent_weights;
 mod linear;
 mod linear_cross_entropy;
 mod linear_rms_norm;
@@ -44,6 +48,7 @@ use crate::ops::*;
 use crate::{Buffer, DType, Device, DeviceId, Error, MemoryInfo, Processor, Result};
 
 pub use latent_attention::latent_attention_scratch_bytes;
+pub use latent_attention_swiglu::latent_attention_swiglu_scratch_bytes;
 pub use linear_cross_entropy::{LossGradients, loss_scratch_bytes};
 pub use matmul::{MatmulUsage, matmul_usage};
 
@@ -263,6 +268,50 @@ impl Ops for Cpu {
     fn linear_rms_norm_backward(&mut self, args: &LinearRmsNormBackward<'_>) -> Result<()> {
         args.check()?;
         self.pool.install(|| linear_rms_norm::backward(self.id, args))
+    }
+
+    fn latent_attention_linear_forward(
+        &mut self,
+        args: &LatentAttentionLinearForward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| {
+            let (ropes, partials) = (&mut self.ropes, &mut self.partials);
+            latent_attention_linear::forward(self.id, args, ropes, partials)
+        })
+    }
+
+    fn latent_attention_linear_backward(
+        &mut self,
+        args: &LatentAttentionLinearBackward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| {
+            let (ropes, partials) = (&mut self.ropes, &mut self.partials);
+            latent_attention_linear::backward(self.id, args, ropes, partials)
+        })
+    }
+
+    fn latent_attention_swiglu_forward(
+        &mut self,
+        args: &LatentAttentionSwigluForward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| {
+            let (ropes, partials) = (&mut self.ropes, &mut self.partials);
+            latent_attention_swiglu::forward(self.id, args, ropes, partials)
+        })
+    }
+
+    fn latent_attention_swiglu_backward(
+        &mut self,
+        args: &LatentAttentionSwigluBackward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        self.pool.install(|| {
+            let (ropes, partials) = (&mut self.ropes, &mut self.partials);
+            latent_attention_swiglu::backward(self.id, args, ropes, partials)
+        })
     }
 
     fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()> {

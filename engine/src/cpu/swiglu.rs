@@ -71,14 +71,24 @@ vectorized! {
 
 vectorized! {
     fn gated_gradient_in_place(gate_up: &[f32], d_gate_up: &mut [f32], width: usize) {
+        // A piece of what is overwritten is copied first: where a loop writes what it has just
+        // read, and its neighbour in the same row, no compiler makes vector code of it.
+        let mut copy = [0.0f32; 256];
         let rows = gate_up.chunks_exact(2 * width).zip(d_gate_up.chunks_exact_mut(2 * width));
         for (row, d_row) in rows {
             let (gate, up) = row.split_at(width);
             let (d_gate, d_up) = d_row.split_at_mut(width);
-            for ((&g, &u), (d_g, d_u)) in gate.iter().zip(up).zip(d_gate.iter_mut().zip(d_up)) {
-                let (s, d) = (sigmoid(g), *d_u);
-                *d_g = d * u * (s * (1.0 + g * (1.0 - s)));
-                *d_u = d * (g * s);
+            let pieces = gate.chunks(copy.len()).zip(up.chunks(copy.len()));
+            let d_pieces = d_gate.chunks_mut(copy.len()).zip(d_up.chunks_mut(copy.len()));
+            for ((gate, up), (d_gate, d_up)) in pieces.zip(d_pieces) {
+                let d_out = &mut copy[..d_up.len()];
+                d_out.copy_from_slice(d_up);
+                let inputs = gate.iter().zip(up).zip(&*d_out);
+                for (((&g, &u), &d), (d_g, d_u)) in inputs.zip(d_gate.iter_mut().zip(d_up)) {
+                    let s = sigmoid(g);
+                    *d_g = d * u * (s * (1.0 + g * (1.0 - s)));
+                    *d_u = d * (g * s);
+                }
             }
         }
     }

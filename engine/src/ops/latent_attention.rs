@@ -82,14 +82,18 @@ pub struct LatentAttentionForward<'a> {
 impl LatentAttentionForward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
-        const OP: &str = "latent_attention_forward";
+        self.check_as("latent_attention_forward")
+    }
+
+    /// [`Self::check`] in the name of an operation that this is a part of.
+    pub(super) fn check_as(&self, op: &'static str) -> Result<()> {
         let (s, n) = (&self.shape, self.shape.rows() * self.shape.width());
-        s.check(OP)?;
-        let t = check::storage(OP, "q", self.q)?;
-        check::buffer(OP, "q", self.q, t, n)?;
-        check::buffer(OP, "kv", self.kv, t, 2 * s.batch * s.latents * s.width())?;
-        check::buffer(OP, "out", self.out, t, n)?;
-        check::distinct(OP, &[self.out], &[self.q, self.kv])
+        s.check(op)?;
+        let t = check::storage(op, "q", self.q)?;
+        check::buffer(op, "q", self.q, t, n)?;
+        check::buffer(op, "kv", self.kv, t, 2 * s.batch * s.latents * s.width())?;
+        check::buffer(op, "out", self.out, t, n)?;
+        check::distinct(op, &[self.out], &[self.q, self.kv])
     }
 }
 
@@ -169,21 +173,25 @@ pub struct LatentAttentionBackward<'a> {
 impl LatentAttentionBackward<'_> {
     /// Extents, types and aliasing.
     pub fn check(&self) -> Result<()> {
-        const OP: &str = "latent_attention_backward";
+        self.check_as("latent_attention_backward")
+    }
+
+    /// [`Self::check`] in the name of an operation that this is a part of.
+    pub(super) fn check_as(&self, op: &'static str) -> Result<()> {
         let (s, n) = (&self.shape, self.shape.rows() * self.shape.width());
         let kv = 2 * s.batch * s.latents * s.width();
-        s.check(OP)?;
-        let t = check::storage(OP, "q", self.q)?;
-        check::buffer(OP, "q", self.q, t, n)?;
-        check::buffer(OP, "kv", self.kv, t, kv)?;
-        check::buffer(OP, "d_out", self.d_out, t, n)?;
-        self.d_kv.check(OP, t, s)?;
+        s.check(op)?;
+        let t = check::storage(op, "q", self.q)?;
+        check::buffer(op, "q", self.q, t, n)?;
+        check::buffer(op, "kv", self.kv, t, kv)?;
+        check::buffer(op, "d_out", self.d_out, t, n)?;
+        self.d_kv.check(op, t, s)?;
         let inputs = [self.q, self.kv, self.d_out];
         match self.d_q {
-            None => check::distinct(OP, &[self.d_kv.buffer()], &inputs),
+            None => check::distinct(op, &[self.d_kv.buffer()], &inputs),
             Some(d_q) => {
-                check::buffer(OP, "d_q", d_q, t, n)?;
-                check::distinct(OP, &[self.d_kv.buffer(), d_q], &inputs)
+                check::buffer(op, "d_q", d_q, t, n)?;
+                check::distinct(op, &[self.d_kv.buffer(), d_q], &inputs)
             }
         }
     }

@@ -15,6 +15,8 @@ mod gaussian;
 mod gaussian_descent;
 mod grouped_linear;
 mod latent_attention;
+mod latent_attention_linear;
+mod latent_attention_swiglu;
 mod latent_block;
 mod latent_prior;
 mod linear;
@@ -35,6 +37,8 @@ pub use gaussian::*;
 pub use gaussian_descent::*;
 pub use grouped_linear::*;
 pub use latent_attention::*;
+pub use latent_attention_linear::*;
+pub use latent_attention_swiglu::*;
 pub use latent_block::*;
 pub use latent_prior::*;
 pub use linear::*;
@@ -105,6 +109,39 @@ pub trait Ops {
     fn linear_rms_norm_forward(&mut self, args: &LinearRmsNormForward<'_>) -> Result<()>;
     /// See [`LinearRmsNormBackward`].
     fn linear_rms_norm_backward(&mut self, args: &LinearRmsNormBackward<'_>) -> Result<()>;
+    /// See [`LatentAttentionLinearForward`]. [`Error::NoKernel`] where a device has none, as for
+    /// the next three.
+    fn latent_attention_linear_forward(
+        &mut self,
+        args: &LatentAttentionLinearForward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "latent_attention_linear_forward" })
+    }
+    /// See [`LatentAttentionLinearBackward`].
+    fn latent_attention_linear_backward(
+        &mut self,
+        args: &LatentAttentionLinearBackward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "latent_attention_linear_backward" })
+    }
+    /// See [`LatentAttentionSwigluForward`].
+    fn latent_attention_swiglu_forward(
+        &mut self,
+        args: &LatentAttentionSwigluForward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "latent_attention_swiglu_forward" })
+    }
+    /// See [`LatentAttentionSwigluBackward`].
+    fn latent_attention_swiglu_backward(
+        &mut self,
+        args: &LatentAttentionSwigluBackward<'_>,
+    ) -> Result<()> {
+        args.check()?;
+        Err(Error::NoKernel { op: "latent_attention_swiglu_backward" })
+    }
     /// See [`LinearSwigluForward`].
     fn linear_swiglu_forward(&mut self, args: &LinearSwigluForward<'_>) -> Result<()>;
     /// See [`LinearSwigluBackward`].

@@ -18,6 +18,8 @@ pub mod gaussian;
 pub mod gaussian_update;
 pub mod grouped_linear;
 pub mod latent_attention;
+pub mod latent_attention_linear;
+pub mod latent_attention_swiglu;
 pub mod latent_block;
 pub mod linear;
 pub mod linear_cross_entropy;

@@ -9,6 +9,8 @@ mod gaussian_descent;
 mod gaussian_update;
 mod grouped_linear;
 mod latent_attention;
+mod latent_attention_linear;
+mod latent_attention_swiglu;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;

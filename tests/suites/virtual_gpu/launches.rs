@@ -6,6 +6,7 @@ use ltm::model::{BatchShape, Parameters};
 use ltm::passes::{PassPlan, Purpose};
 use ltm::posterior::{begin, fast_step, schedule};
 use ltm::workspace::Workspace;
+use ltm_engine::Processor;
 use ltm_engine::gpu::Gpu;
 
 use crate::runs::config;
@@ -21,7 +22,7 @@ fn launches(layers: usize) -> BTreeMap<&'static str, usize> {
     parameters.initialise(device, &config.model, 1).unwrap();
     let mut workspace =
         Workspace::new(device, &config.model, shape, kind, config.fast.steps).unwrap();
-    let plan = PassPlan::record(&config, shape, Purpose::Inference).unwrap();
+    let plan = PassPlan::record(&config, shape, Purpose::Inference, Processor::Gpu).unwrap();
     let passes = plan.allocate(device, &parameters, &workspace).unwrap();
     workspace.load(device, &[7; 40], &[7; 40]).unwrap();
     workspace.set_schedule(device, schedule(&config.fast, 0.3)).unwrap();

@@ -36,7 +36,7 @@ impl Evaluator {
         parameters: &Parameters,
         shape: BatchShape,
     ) -> Result<Self> {
-        let plan = PassPlan::record(config, shape, Purpose::Inference)?;
+        let plan = PassPlan::record(config, shape, Purpose::Inference, device.processor())?;
         let kind = (config.storage(), false);
         let workspace = Workspace::new(device, &config.model, shape, kind, config.fast.steps)?;
         let passes = plan.allocate(device, parameters, &workspace)?;

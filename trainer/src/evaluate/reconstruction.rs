@@ -41,7 +41,9 @@ impl Reconstruction {
     ) -> Result<Self> {
         let (model, layout) = (&config.model, &parameters.layout);
         let (shape, storage) = (workspace.shape, config.storage());
-        let args = SuffixArgs { shape, latents: false, weights: false, scale: 1.0, storage };
+        let processor = device.processor();
+        let args =
+            SuffixArgs { shape, latents: false, weights: false, scale: 1.0, storage, processor };
         let mut last = None;
         let mut tap = |tape: &mut ltm_autograd::Tape, name: &str, var: ltm_autograd::Var| {
             if name == "norm" {

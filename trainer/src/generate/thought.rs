@@ -96,7 +96,7 @@ impl Generator {
         stop: &AtomicBool,
     ) -> Result<(Thought, Buffer)> {
         let shape = BatchShape { batch: 1, seq: tokens.len() - 1 };
-        let plan = PassPlan::record(&self.config, shape, Purpose::Inference)?;
+        let plan = PassPlan::record(&self.config, shape, Purpose::Inference, device.processor())?;
         let (model, storage) = (&self.config.model, self.config.storage());
         let mut workspace = Workspace::new(device, model, shape, (storage, false), fast.steps)?;
         let passes = plan.allocate(device, &self.weights, &workspace)?;

@@ -175,7 +175,7 @@ impl Encoder {
     }
 
     fn allocate(&self, device: &mut dyn Device, shape: BatchShape) -> Result<(Passes, Workspace)> {
-        let plan = PassPlan::record(&self.config, shape, Purpose::Inference)?;
+        let plan = PassPlan::record(&self.config, shape, Purpose::Inference, device.processor())?;
         let kind = (self.config.storage(), false);
         let workspace = Workspace::new(device, &self.config.model, shape, kind, self.fast.steps)?;
         let passes = plan.allocate(device, &self.weights, &workspace)?;

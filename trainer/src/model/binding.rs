@@ -20,10 +20,15 @@ pub enum Slot {
     PrefixStream,
     /// `[rows, D]` storage: latent-attention queries of layer 0.
     PrefixQueries,
+    /// `[rows, 2, F]` storage: the normalised stream behind gate and up of layer 0, without what
+    /// latents add to it; only where passes start from it.
+    PrefixGateUp,
     /// Gradient of [`Slot::PrefixStream`], summed over the passes of an iteration.
     PrefixStreamGradient,
     /// Gradient of [`Slot::PrefixQueries`], likewise.
     PrefixQueriesGradient,
+    /// Gradient of [`Slot::PrefixGateUp`], likewise.
+    PrefixGateUpGradient,
     /// `[L, B, M, D]` storage.
     Latents,
     /// `[L, B, M, D]` storage.

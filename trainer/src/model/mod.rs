@@ -1,6 +1,7 @@
 //! The decoder: its parameters, and the record of its computation on a tape.
 
 mod binding;
+mod cross;
 mod initialise;
 mod layout;
 mod parameters;
@@ -13,7 +14,8 @@ pub use parameters::Parameters;
 pub use prefix::{Prefix, record_prefix};
 pub use suffix::{Suffix, SuffixArgs, record_suffix};
 
-use ltm_engine::ops::{LatentAttentionShape, WindowAttentionShape};
+use ltm_engine::Processor;
+use ltm_engine::ops::{LatentAttentionShape, LatentAttentionSwigluShape, WindowAttentionShape};
 
 use crate::config::ModelConfig;
 
@@ -46,6 +48,25 @@ pub(crate) fn window_shape(model: &ModelConfig, shape: BatchShape) -> WindowAtte
         window: model.window,
         theta: model.rope_theta,
     }
+}
+
+/// Whether what the latents do to layer 0 is computed apart from what the prefix knows: the prefix
+/// then has the product of its stream with gate and up, too. Only the CPU has the operations.
+pub(crate) fn splits(model: &ModelConfig, processor: Processor) -> bool {
+    processor == Processor::Cpu && !model.is_autoregressive()
+}
+
+/// Numbers of gate and up of layer 0.
+pub(crate) fn gate_up_len(model: &ModelConfig, shape: BatchShape) -> usize {
+    2 * shape.rows() * model.ffn_dim()
+}
+
+pub(crate) fn latent_swiglu_shape(
+    model: &ModelConfig,
+    shape: BatchShape,
+) -> LatentAttentionSwigluShape {
+    let (attention, width) = (latent_shape(model, shape), model.ffn_dim());
+    LatentAttentionSwigluShape { attention, width, eps: model.norm_eps as f32 }
 }
 
 pub(crate) fn latent_shape(model: &ModelConfig, shape: BatchShape) -> LatentAttentionShape {

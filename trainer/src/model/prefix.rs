@@ -1,26 +1,26 @@
 //! What does not depend on z: the embedding, the self-attention of layer 0, and the queries
-//! of its latent attention if there are latents. Computed once per batch, whatever the number of
+//! of its latent attention if there are latents, and, where passes start from it, the product of
+//! its stream with gate and up of layer 0. Computed once per batch, whatever the number of
 //! fast steps.
 
 use ltm_autograd::ops::LinearArgs;
 use ltm_autograd::{Program, Result, Tape};
-use ltm_engine::DType;
+use ltm_engine::{DType, Processor};
 
-use super::{BatchShape, Bindings, ParameterLayout, Slot, Tap, window_shape};
+use super::{BatchShape, Bindings, ParameterLayout, Slot, Tap, splits, window_shape};
 use crate::config::ModelConfig;
 
 /// A recorded prefix. Its backward segment takes the gradients that all passes of the
-/// iteration have summed in [`Slot::PrefixStreamGradient`] and
-/// [`Slot::PrefixQueriesGradient`]: as the prefix is the same in every pass, one backward
+/// iteration have summed in [`Slot::PrefixStreamGradient`] and its like: as the prefix is the same in every pass, one backward
 /// through it serves them all, exactly.
 pub struct Prefix {
-    /// Forward: tokens to stream and queries.
+    /// Forward: tokens to what passes start from.
     pub program: Program,
     /// Its external values.
     pub bindings: Bindings,
 }
 
-/// Records the prefix, with or without its backward pass, its values in `storage`.
+/// Records the prefix for `processor`, with or without its backward pass, its values in `storage`.
 ///
 /// # Errors
 /// If the extents of the configuration contradict each other.
@@ -28,7 +28,7 @@ pub fn record_prefix(
     model: &ModelConfig,
     layout: &ParameterLayout,
     shape: BatchShape,
-    (trainable, storage): (bool, DType),
+    (trainable, storage, processor): (bool, DType, Processor),
     tap: Tap<'_>,
 ) -> Result<Prefix> {
     let (d, rows) = (model.dim, shape.rows());
@@ -58,6 +58,14 @@ pub fn record_prefix(
         let weight = b.weight(&mut t, cross.q);
         let q = t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer: d })?;
         outputs.push((q, Slot::PrefixQueries, Slot::PrefixQueriesGradient));
+    }
+    if splits(model, processor) {
+        let gain = b.weight(&mut t, ranges.ffn_norm.clone());
+        let n = t.rms_norm(h, gain, eps)?;
+        let weight = b.weight(&mut t, ranges.gate_up.clone());
+        let outer = 2 * model.ffn_dim();
+        let gate_up = t.linear(LinearArgs { x: n, weight, residual: None, inner: d, outer })?;
+        outputs.push((gate_up, Slot::PrefixGateUp, Slot::PrefixGateUpGradient));
     }
     for &(output, slot, _) in &outputs {
         b.export(&mut t, output, slot);

@@ -1,18 +1,12 @@
 //! What depends on z: everything from the latent attention of layer 0 to the loss. Without
 //! latents, everything that the prefix leaves.
 
-use std::ops::Range;
-
-use ltm_autograd::ops::{
-    FeedForwardArgs, GroupedLinearArgs, LatentBlockArgs, LinearArgs, LinearCrossEntropyArgs,
-    Queries,
-};
+use ltm_autograd::ops::{FeedForwardArgs, LinearArgs, LinearCrossEntropyArgs};
 use ltm_autograd::{GradientMode, Program, Result, Tape, Var};
-use ltm_engine::DType;
-use ltm_engine::ops::Groups;
+use ltm_engine::{DType, Processor};
 
-use super::layout::CrossRanges;
-use super::{BatchShape, Bindings, ParameterLayout, Slot, Tap, latent_shape, window_shape};
+use super::cross::{KeysAndValues, cross_attention, first_layer};
+use super::{BatchShape, Bindings, ParameterLayout, Slot, Tap, splits, window_shape};
 use crate::config::ModelConfig;
 
 /// Which gradients a pass wants.
@@ -28,6 +22,8 @@ pub struct SuffixArgs {
     pub scale: f32,
     /// Type of activations, weights and z: f32 or bf16.
     pub storage: DType,
+    /// What computes it.
+    pub processor: Processor,
 }
 
 /// A recorded pass.
@@ -48,45 +44,38 @@ pub fn record_suffix(
     args: SuffixArgs,
     tap: Tap<'_>,
 ) -> Result<Suffix> {
-    let SuffixArgs { shape, latents, weights, scale, storage } = args;
+    let SuffixArgs { shape, latents, weights, scale, storage, processor } = args;
+    let splits = splits(model, processor);
     let (d, rows) = (model.dim, shape.rows());
     let (mut t, mut b) = (Tape::with_storage(storage), Bindings::new(weights));
     let mut h =
         prefix_output(&mut t, &mut b, (Slot::PrefixStream, Slot::PrefixStreamGradient), rows * d);
-    let grouped = match weights {
-        true => Vec::new(),
-        false => keys_and_values(&mut t, &mut b, model, layout, (shape, latents))?,
-    };
+    let mut kv = KeysAndValues::new(&mut t, &mut b, model, layout, (shape, latents))?;
     for layer in 0..model.layers {
         if layer > 0 {
             h = self_attention(&mut t, &mut b, model, layout, shape, layer, h)?;
             tap(&mut t, &format!("layer{layer}.self"), h);
         }
-        let gain = layout.layer(layer).ffn_norm.clone();
-        let n = match layout.layer(layer).cross {
-            Some(cross) => {
-                let kv = match grouped.get(layer) {
-                    Some(kv) => *kv,
-                    None => keys_and_values_of_layer(
-                        &mut t,
-                        &mut b,
-                        model,
-                        cross.kv.clone(),
-                        (shape, latents),
-                        layer,
-                    )?,
-                };
-                let n;
-                let ranges = (cross, gain);
-                (h, n) = cross_attention(&mut t, &mut b, model, ranges, shape, layer, (h, kv))?;
-                tap(&mut t, &format!("layer{layer}.cross"), h);
-                n
-            }
-            None => {
-                let gain = b.weight(&mut t, gain);
-                t.rms_norm(h, gain, model.norm_eps as f32)?
-            }
+        let ranges = layout.layer(layer);
+        let Some(cross) = ranges.cross else {
+            let gain = b.weight(&mut t, ranges.ffn_norm);
+            let n = t.rms_norm(h, gain, model.norm_eps as f32)?;
+            h = feed_forward(&mut t, &mut b, model, layout, layer, (h, n))?;
+            tap(&mut t, &format!("layer{layer}.out"), h);
+            continue;
         };
+        let kv = kv.of_layer(&mut t, &mut b, layer)?;
+        if splits && layer == 0 {
+            let [cross, out] = first_layer(&mut t, &mut b, model, layout, shape, (h, kv))?;
+            tap(&mut t, "layer0.cross", cross);
+            tap(&mut t, "layer0.out", out);
+            h = out;
+            continue;
+        }
+        let n;
+        let (ranges, at) = ((cross, ranges.ffn_norm), (layer, splits));
+        (h, n) = cross_attention(&mut t, &mut b, model, ranges, shape, at, (h, kv))?;
+        tap(&mut t, &format!("layer{layer}.cross"), h);
         h = feed_forward(&mut t, &mut b, model, layout, layer, (h, n))?;
         tap(&mut t, &format!("layer{layer}.out"), h);
     }
@@ -110,63 +99,16 @@ pub fn record_suffix(
 }
 
 /// An input from the prefix; its gradient is summed if weights are trained.
-fn prefix_output(t: &mut Tape, b: &mut Bindings, slots: (Slot, Slot), len: usize) -> Var {
+pub(super) fn prefix_output(
+    t: &mut Tape,
+    b: &mut Bindings,
+    slots: (Slot, Slot),
+    len: usize,
+) -> Var {
     match b.trainable() {
         true => b.variable(t, slots.0, slots.1, 0..len, GradientMode::Add),
         false => b.constant(t, t.storage(), slots.0, 0..len),
     }
-}
-
-/// Latents of some layers, in the layer-major z.
-fn latents_of(
-    t: &mut Tape,
-    b: &mut Bindings,
-    model: &ModelConfig,
-    (shape, gradient): (BatchShape, bool),
-    layers: Range<usize>,
-) -> Var {
-    let len = shape.batch * model.latents_per_layer() * model.dim;
-    let range = layers.start * len..layers.end * len;
-    match gradient {
-        true => {
-            let mode = GradientMode::Overwrite;
-            b.variable(t, Slot::Latents, Slot::LatentsGradient, range, mode)
-        }
-        false => b.constant(t, t.storage(), Slot::Latents, range),
-    }
-}
-
-/// Keys and values of a layer whose weights are trained.
-fn keys_and_values_of_layer(
-    t: &mut Tape,
-    b: &mut Bindings,
-    model: &ModelConfig,
-    range: Range<usize>,
-    of: (BatchShape, bool),
-    layer: usize,
-) -> Result<Var> {
-    let (x, d) = (latents_of(t, b, model, of, layer..layer + 1), model.dim);
-    let weight = b.weight(t, range);
-    t.linear(LinearArgs { x, weight, residual: None, inner: d, outer: 2 * d })
-}
-
-/// Keys and values of all layers, made together: they depend on z alone. None without latents.
-fn keys_and_values(
-    t: &mut Tape,
-    b: &mut Bindings,
-    model: &ModelConfig,
-    layout: &ParameterLayout,
-    of: (BatchShape, bool),
-) -> Result<Vec<Var>> {
-    let (d, last) = (model.dim, model.layers - 1);
-    let of_layer = |layer: usize| layout.layer(layer).cross.map(|cross| cross.kv);
-    let (Some(first), Some(end)) = (of_layer(0), of_layer(last)) else { return Ok(Vec::new()) };
-    // Layers lie one after the other, all of one size.
-    let weight_stride = (end.start - first.start) / last.max(1);
-    let groups = Groups { count: model.layers, weight_stride };
-    let x = latents_of(t, b, model, of, 0..model.layers);
-    let weight = b.weight(t, first.start..end.end);
-    t.grouped_linear(GroupedLinearArgs { x, weight, groups, inner: d, outer: 2 * d })
 }
 
 fn self_attention(
@@ -186,30 +128,6 @@ fn self_attention(
     let a = t.window_attention(qkv, window_shape(model, shape))?;
     let weight = b.weight(t, ranges.attention_out);
     t.linear(LinearArgs { x: a, weight, residual: Some(h), inner: d, outer: d })
-}
-
-/// The stream after it, and the norm of that for the feed-forward block.
-fn cross_attention(
-    t: &mut Tape,
-    b: &mut Bindings,
-    model: &ModelConfig,
-    (ranges, gain): (CrossRanges, Range<usize>),
-    shape: BatchShape,
-    layer: usize,
-    (h, kv): (Var, Var),
-) -> Result<(Var, Var)> {
-    let eps = model.norm_eps as f32;
-    let queries = if layer == 0 {
-        let slots = (Slot::PrefixQueries, Slot::PrefixQueriesGradient);
-        Queries::Given(prefix_output(t, b, slots, shape.rows() * model.dim))
-    } else {
-        let gain = b.weight(t, ranges.norm);
-        let x = t.rms_norm(h, gain, eps)?;
-        Queries::Product { x, weight: b.weight(t, ranges.q) }
-    };
-    let (out_weight, gain) = (b.weight(t, ranges.out), b.weight(t, gain));
-    let (residual, shape) = (h, latent_shape(model, shape));
-    t.latent_block(LatentBlockArgs { queries, kv, out_weight, residual, gain, eps, shape })
 }
 
 fn feed_forward(

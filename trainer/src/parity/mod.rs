@@ -2,7 +2,8 @@
 //!
 //! A fixture is a safetensors file of inputs and float64 results with a JSON beside it, which
 //! records how far a float32 run of the same PyTorch code lands from them. Ten times that
-//! distance is allowed; where it is zero, nothing is.
+//! distance is allowed, and half an ulp of the quantity in f32 if that is more; where the distance
+//! is zero, nothing is.
 
 mod error;
 pub(crate) mod fixture;

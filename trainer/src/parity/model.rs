@@ -185,8 +185,11 @@ impl<'a, 'b> Session<'a, 'b> {
             names.push(name.to_owned());
         };
         let layout = &parameters.layout;
-        let mut first = record_prefix(model, layout, shape, (false, storage), &mut tap)?;
-        let args = SuffixArgs { shape, latents: false, weights: false, scale: 1.0, storage };
+        let processor = device.processor();
+        let kind = (false, storage, processor);
+        let mut first = record_prefix(model, layout, shape, kind, &mut tap)?;
+        let args =
+            SuffixArgs { shape, latents: false, weights: false, scale: 1.0, storage, processor };
         let first_taps = std::mem::take(&mut tapped);
         let mut tap = |tape: &mut ltm_autograd::Tape, name: &str, var: ltm_autograd::Var| {
             tape.export(var);

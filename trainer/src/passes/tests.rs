@@ -1,3 +1,5 @@
+use ltm_engine::Processor;
+
 use super::*;
 use crate::config::{Layers, Preset};
 
@@ -6,7 +8,7 @@ fn small() -> (Config, BatchShape, PassPlan) {
     let layers = Layers::preset(Preset::Small).unwrap().set("train.dtype=\"bf16\"").unwrap();
     let config = layers.finish(None).unwrap();
     let shape = BatchShape { batch: 64, seq: 1024 };
-    let plan = PassPlan::record(&config, shape, Purpose::Training).unwrap();
+    let plan = PassPlan::record(&config, shape, Purpose::Training, Processor::Gpu).unwrap();
     (config, shape, plan)
 }
 

@@ -1,7 +1,7 @@
 //! Bytes, before any of them is allocated.
 
 use ltm_engine::Processor;
-use ltm_engine::cpu::{LossGradients, latent_attention_scratch_bytes, loss_scratch_bytes};
+use ltm_engine::cpu::{LossGradients, latent_attention_swiglu_scratch_bytes, loss_scratch_bytes};
 use serde::Serialize;
 
 use super::PlanError;
@@ -9,7 +9,7 @@ use crate::Result;
 use crate::Trainer;
 use crate::config::{Config, Dtype};
 use crate::decoder_update::DecoderUpdate;
-use crate::model::{BatchShape, latent_shape};
+use crate::model::{BatchShape, latent_swiglu_shape};
 use crate::passes::{PassPlan, Purpose};
 use crate::trainer::traces_len;
 use crate::workspace::Workspace;
@@ -92,7 +92,7 @@ impl Memory {
     }
 
     fn on_cpu(config: &Config, shape: BatchShape) -> Result<Self> {
-        let passes = PassPlan::record(config, shape, Purpose::Training)?;
+        let passes = PassPlan::record(config, shape, Purpose::Training, Processor::Cpu)?;
         let weights = config.parameter_count() * size_of::<f32>();
         let (weights_copy, cpu_scratch) = match config.train.dtype {
             Dtype::F32 => (0, cpu_scratch(config, shape)),
@@ -107,7 +107,7 @@ impl Memory {
                 &config.model,
                 shape,
                 (config.storage(), true),
-                config.fast.steps,
+                (config.fast.steps, Processor::Cpu),
             ) + Trainer::batch_bytes(config),
             prefix_arena: passes.prefix_arena_bytes(),
             suffix_arena: passes.suffix_arena_bytes(),
@@ -137,7 +137,7 @@ fn cpu_scratch(config: &Config, shape: BatchShape) -> usize {
     };
     let attention = match model.is_autoregressive() {
         true => 0,
-        false => latent_attention_scratch_bytes(&latent_shape(model, shape)),
+        false => latent_attention_swiglu_scratch_bytes(&latent_swiglu_shape(model, shape)),
     };
     loss(false).max(attention) + loss(true)
 }

@@ -133,8 +133,10 @@ fn planned_bytes_are_allocated() {
             Slot::Targets,
             Slot::PrefixStream,
             Slot::PrefixQueries,
+            Slot::PrefixGateUp,
             Slot::PrefixStreamGradient,
             Slot::PrefixQueriesGradient,
+            Slot::PrefixGateUpGradient,
         ]
         .map(|slot| w.slot(slot).unwrap().byte_len());
         let open = [

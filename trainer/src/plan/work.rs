@@ -3,7 +3,8 @@
 //! Counted are matrix products and attention, which do not get cheaper by any implementation of
 //! the same operations; normalisation, rotation, softmax and the optimisers, which are limited by
 //! memory instead, are not. Attention counts only keys inside the window, and its backward pass
-//! includes the scores that it computes again, as they are never stored.
+//! includes the scores that it computes again, as they are never stored. The CPU, which carries the
+//! latents of layer 0 through the products behind them, gets by with less than is counted here.
 
 use serde::Serialize;
 

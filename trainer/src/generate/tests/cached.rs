@@ -24,10 +24,12 @@ fn recorded(
     device.upload(&workspace.slot(Slot::Latents).unwrap(), z).unwrap();
     let hidden = device.alloc(DType::F32, ids.len() * model.dim).unwrap();
     let none = &mut |_: &mut ltm_autograd::Tape, _: &str, _: ltm_autograd::Var| {};
-    let mut prefix = record_prefix(model, layout, shape, (false, DType::F32), none).unwrap();
+    let processor = device.processor();
+    let kind = (false, DType::F32, processor);
+    let mut prefix = record_prefix(model, layout, shape, kind, none).unwrap();
     let mut norm = None;
-    let args =
-        SuffixArgs { shape, latents: false, weights: false, scale: 1.0, storage: DType::F32 };
+    let storage = DType::F32;
+    let args = SuffixArgs { shape, latents: false, weights: false, scale: 1.0, storage, processor };
     let tap = &mut |tape: &mut ltm_autograd::Tape, name: &str, var: ltm_autograd::Var| {
         if name == "norm" {
             tape.export(var);
