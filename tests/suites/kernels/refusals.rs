@@ -24,7 +24,7 @@ fn malformed_calls_are_refused() {
     };
     let wanted = linear_cross_entropy::Wanted::Both;
     let one = WindowAttentionShape { seq: 1, ..window };
-    let cases: [&dyn Case; 27] = [
+    let cases: [&dyn Case; 29] = [
         &add::Sum { len: 33 },
         &swiglu::Forward { rows, width },
         &swiglu::Backward { rows, width },
@@ -43,6 +43,8 @@ fn malformed_calls_are_refused() {
         &window_attention_decode::Decode { shape: one, position: 7 },
         &latent_attention::Forward { shape: latent },
         &latent_attention::Backward { shape: latent, queries: latent_attention::Queries::Added },
+        &latent_block::Forward { shape: latent, queries: true },
+        &latent_block::Backward { shape: latent, queries: true },
         &gaussian::Reparameterise { shape: posterior },
         &gaussian::Kl { shape: posterior },
         &gaussian::Backward { shape: posterior },

@@ -22,7 +22,7 @@ fn every_operation_repeats() {
         first_position: 3,
         theta: 1e4,
     };
-    let cases: [&dyn Case; 23] = [
+    let cases: [&dyn Case; 25] = [
         &add::Sum { len: 5000 },
         &swiglu::Forward { rows, width },
         &swiglu::Backward { rows, width },
@@ -53,6 +53,8 @@ fn every_operation_repeats() {
             shape: latent,
             queries: latent_attention::Queries::Overwritten,
         },
+        &latent_block::Forward { shape: latent, queries: true },
+        &latent_block::Backward { shape: latent, queries: true },
         &gaussian_update::Update { shape: posterior, number: 3 },
         &trace::Record { samples: 5, seq: 300, rows: 4 },
         &adamw::Step { segments: vec![700, 33, 1001], number: 3, clip: Some(0.5) },
