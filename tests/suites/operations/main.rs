@@ -8,6 +8,7 @@ mod gaussian;
 mod gaussian_descent;
 mod gaussian_update;
 mod latent_attention;
+mod latent_block;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;
