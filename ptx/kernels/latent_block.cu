@@ -34,6 +34,23 @@ __device__ __forceinline__ Panel panel() {
     return {shared_address(arena), DP * 2};
 }
 
+// The units of eight numbers of a row that a lane takes: every 32nd.
+template <int DP>
+struct Lanes {
+    enum { UNITS = DP < 256 ? 1 : DP / 256 };
+    static __device__ __forceinline__ unsigned unit(unsigned i) { return lane() + 32 * i; }
+
+    // A gain, for all rows that a warp works on.
+    static __device__ __forceinline__ void load(float (&gain)[UNITS][8], const bf16* from, unsigned width) {
+#pragma unroll
+        for (unsigned i = 0; i < UNITS; ++i) {
+#pragma unroll
+            for (int j = 0; j < 8; ++j) gain[i][j] = 0.0f;
+            if (unit(i) < width / 8) load_chunk(gain[i], from + unit(i) * 8);
+        }
+    }
+};
+
 struct ForwardArgs {
     const bf16 *n, *query_weight;
     bf16* q;
@@ -118,20 +135,25 @@ __device__ __forceinline__ void forward(const ForwardArgs& f) {
     if (P::first_column() < e.width) add_and_square<P>(rows, sums, squares);
     __syncthreads();
     const unsigned parts = (e.width + P::COLUMNS - 1) / P::COLUMNS;
+    typedef Lanes<DP> L;
+    float gain[L::UNITS][8];
+    L::load(gain, f.gain, e.width);
 #pragma unroll 1
     for (unsigned row = warp(); row < count; row += kWarps) {
         float square = 0.0f;
         for (unsigned part = 0; part < parts; ++part) square += squares[part * kPanelRows + row];
         const float inverse = __fdiv_rn(1.0f, __fsqrt_rn(__fdiv_rn(square, (float)e.width) + f.eps));
         const size_t at = begin + (size_t)row * e.width;
-        for (unsigned u = lane(); u < e.width / 8; u += 32) {
+#pragma unroll
+        for (unsigned i = 0; i < L::UNITS; ++i) {
+            const unsigned u = L::unit(i);
+            if (u >= e.width / 8) continue;
             const uint4 sum = load_shared_unit(rows.unit(row, u));
             *(uint4*)(f.out + at + u * 8) = sum;
-            float x[8], gain[8];
+            float x[8];
             unpack(x, sum);
-            load_chunk(gain, f.gain + u * 8);
 #pragma unroll
-            for (int i = 0; i < 8; ++i) x[i] = x[i] * inverse * gain[i];
+            for (int j = 0; j < 8; ++j) x[j] = x[j] * inverse * gain[i][j];
             *(uint4*)(f.normed + at + u * 8) = narrow(x);
         }
         if (lane() == 0) f.inv_rms[sequence * e.seq + first + row] = inverse;
@@ -152,33 +174,33 @@ struct BackwardArgs {
 // d_h = d_out + the gradient of the norm, whose own is in the panel. A warp takes every eighth row.
 template <int DP>
 __device__ __forceinline__ void through_norm(const BackwardArgs& b, const Panel& rows, size_t first, unsigned count) {
-    enum { UNITS = DP < 256 ? 1 : DP / 256 };
+    typedef Lanes<DP> L;
     const unsigned width = b.e.width;
+    float gain[L::UNITS][8];
+    L::load(gain, b.gain, width);
 #pragma unroll 1
     for (unsigned row = warp(); row < count; row += kWarps) {
         const size_t at = (first + row) * width;
-        float d[UNITS][8], h[UNITS][8], projection = 0.0f;
+        float d[L::UNITS][8], h[L::UNITS][8], projection = 0.0f;
 #pragma unroll
-        for (unsigned i = 0; i < UNITS; ++i) {
-            const unsigned u = lane() + 32 * i;
+        for (unsigned i = 0; i < L::UNITS; ++i) {
+            const unsigned u = L::unit(i);
 #pragma unroll
             for (int j = 0; j < 8; ++j) d[i][j] = h[i][j] = 0.0f;
             if (u >= width / 8) continue;
-            float gain[8];
             unpack(d[i], load_shared_unit(rows.unit(row, u)));
             load_chunk(h[i], b.h + at + u * 8);
-            load_chunk(gain, b.gain + u * 8);
 #pragma unroll
             for (int j = 0; j < 8; ++j) {
-                d[i][j] *= gain[j];
+                d[i][j] *= gain[i][j];
                 projection += d[i][j] * h[i][j];
             }
         }
         const float inverse = b.inv_rms[first + row];
         const float shrink = __fdiv_rn(warp_sum(projection) * inverse * inverse, (float)width);
 #pragma unroll
-        for (unsigned i = 0; i < UNITS; ++i) {
-            const unsigned u = lane() + 32 * i;
+        for (unsigned i = 0; i < L::UNITS; ++i) {
+            const unsigned u = L::unit(i);
             if (u >= width / 8) continue;
             float x[8];
             load_chunk(x, b.d_out + at + u * 8);

@@ -1,6 +1,8 @@
 //! A decoder of one layer, with every operation of the tape in it.
 
-use ltm_autograd::ops::{FeedForwardArgs, LatentAttentionArgs, LinearArgs, LinearCrossEntropyArgs};
+use ltm_autograd::ops::{
+    FeedForwardArgs, LatentBlockArgs, LinearArgs, LinearCrossEntropyArgs, Queries,
+};
 use ltm_autograd::{GradientMode, Program, Result, Segment, Tape, Var};
 use ltm_engine::cpu::Cpu;
 use ltm_engine::ops::{LatentAttentionShape, WindowAttentionShape};
@@ -160,12 +162,13 @@ fn record(r: &mut Recorder, [tokens, order, targets, nll, lse]: [Var; 5], z: Var
     let h = r.linear(attended, (WIDTH, WIDTH), Some(h))?;
 
     let n = r.norm(h)?;
-    let q = r.linear(n, (WIDTH, WIDTH), None)?;
+    let queries = Queries::Product { x: n, weight: r.matrix(WIDTH, WIDTH) };
     let kv = r.linear(z, (WIDTH, 2 * WIDTH), None)?;
-    let attended = r.tape.latent_attention(LatentAttentionArgs { q, kv, shape: latent })?;
-    let h = r.linear(attended, (WIDTH, WIDTH), Some(h))?;
+    let (out_weight, gain) = (r.matrix(WIDTH, WIDTH), r.weight(WIDTH, 1.0, 0.2));
+    let (residual, eps, shape) = (h, 1e-5, latent);
+    let block = LatentBlockArgs { queries, kv, out_weight, residual, gain, eps, shape };
+    let (h, n) = r.tape.latent_block(block)?;
 
-    let n = r.norm(h)?;
     let (gate_up, down) = (r.matrix(2 * HIDDEN, WIDTH), r.matrix(WIDTH, HIDDEN));
     let h = r.tape.feed_forward(FeedForwardArgs {
         x: n,

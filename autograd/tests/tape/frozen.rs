@@ -19,8 +19,7 @@ fn frozen_weights_emit_no_gradient_steps() {
             "linear_swiglu_backward",
             "linear_backward_input",
             "rms_norm_backward",
-            "linear_backward_input",
-            "latent_attention_backward",
+            "latent_block_backward",
             "linear_backward_input",
         ]
     );

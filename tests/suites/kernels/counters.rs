@@ -2,7 +2,7 @@
 //! conflicts and tensor operations. The counts are exact, so these are properties, not timings.
 
 use ltm_engine::gpu::LaunchRecord;
-use ltm_engine::ops::{GaussianShape, WindowAttentionShape};
+use ltm_engine::ops::{GaussianShape, LatentAttentionShape, WindowAttentionShape};
 use ltm_ptx::vm::counters::Counters;
 use ltm_tests::cases::*;
 use ltm_tests::{Case, Format, Layout, run, virtual_gpu};
@@ -199,6 +199,38 @@ fn window_attention_is_linear_in_the_sequence() {
             assert_eq!(second, 2 * first, "{what} in {format}");
         }
     }
+}
+
+/// Beside the weights, once per 64 rows, and the angles, forward moves each number once, and backward
+/// those of the gradient once more and a little for the sums of a chunk.
+#[test]
+fn latent_blocks_move_each_number_once() {
+    let (seq, heads, head_dim, latents) = (256, 4, 64, 8);
+    let shape = LatentAttentionShape {
+        batch: 2,
+        seq,
+        heads,
+        head_dim,
+        latents,
+        latent_stride: None,
+        first_position: 0,
+        theta: 1e4,
+    };
+    let (rows, width) = (shape.rows(), shape.width());
+    let angles = 4 * rows * width;
+    let weights = (rows / 64) * 2 * 2 * width * width;
+    let kv = rows / 64 * 2 * 2 * latents * width;
+    let array = 2 * rows * width;
+    let moved = |case: &dyn Case| counts(case, Format::BF16).moved_bytes() as usize;
+    let forward = moved(&latent_block::Forward { shape, queries: true });
+    let least = 5 * array + weights + kv + angles;
+    assert!(forward <= least + least / 20, "{forward} bytes of {least}");
+    let backward = moved(&latent_block::Backward { shape, queries: true });
+    // Sums of each chunk, four times written, three times read, and once more at the end.
+    let sums = 8 * (rows / 256) * 4 * 2 * latents * width;
+    // Queries are turned back by half sectors of angles.
+    let least = 5 * array + weights + kv + 3 * angles + sums;
+    assert!(backward <= least, "{backward} bytes of {least}");
 }
 
 /// Logits stay on the chip: what is written does not grow with the vocabulary beyond the

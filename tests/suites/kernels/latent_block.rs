@@ -110,6 +110,26 @@ fn a_call_is_one_launch() {
     assert_eq!(names.len(), 5, "{names:?}");
 }
 
+/// The steps round the same numbers in the same order as far as they store them: where the latents are
+/// one group, queries and stream are the same to the bit.
+#[test]
+fn the_bits_of_the_stream_are_those_of_its_steps() {
+    let mut gpu = TestGpu::open(1);
+    for (_, shape) in shapes().filter(|(_, shape)| shape.latents <= 16) {
+        for queries in [false, true] {
+            let case = Forward { shape, queries };
+            let args = case.args(Format::BF16);
+            let mut run = |layout| run(&case, &args, gpu.device(), layout).unwrap();
+            let [gain, out] =
+                ["gain", "out"].map(|name| args.iter().position(|arg| arg.name == name).unwrap());
+            // What stands off the grid sends the call to the steps, and matters to the norm alone.
+            let (one, steps) = (run(Layout::WHOLE), run(Layout::shifted_at(gain)));
+            assert!(one[0] == steps[0], "queries of {case}");
+            assert!(one[out] == steps[out], "stream of {case}");
+        }
+    }
+}
+
 /// Without tokens the latents get a gradient of zero.
 #[test]
 fn empty_sequences() {

@@ -45,6 +45,8 @@ fn malformed_calls_are_refused() {
         &window_attention_decode::Decode { shape: one, position: 7 },
         &latent_attention::Forward { shape: latent },
         &latent_attention::Backward { shape: latent, queries: latent_attention::Queries::Added },
+        &latent_block::Forward { shape: latent, queries: true },
+        &latent_block::Backward { shape: latent, queries: true },
         &gaussian::Reparameterise { shape: posterior },
         &gaussian::Kl { shape: posterior },
         &gaussian::Backward { shape: posterior },

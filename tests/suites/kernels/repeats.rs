@@ -55,6 +55,8 @@ fn every_operation_repeats() {
             shape: latent,
             queries: latent_attention::Queries::Overwritten,
         },
+        &latent_block::Forward { shape: latent, queries: true },
+        &latent_block::Backward { shape: latent, queries: true },
         &gaussian_update::Update { shape: posterior, number: 3 },
         &trace::Record { samples: 5, seq: 300, rows: 4 },
         &adamw::Step { segments: vec![700, 33, 1001], number: 3, clip: Some(0.5) },

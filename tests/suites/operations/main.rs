@@ -11,6 +11,7 @@ mod grouped_linear;
 mod latent_attention;
 mod latent_attention_linear;
 mod latent_attention_swiglu;
+mod latent_block;
 mod latent_prior;
 mod linear;
 mod linear_cross_entropy;

@@ -8,6 +8,7 @@
 mod arguments;
 mod attention;
 mod ceilings;
+mod latent_block;
 mod linear;
 mod linear_swiglu;
 mod parts;
@@ -99,6 +100,7 @@ pub fn kernels(device: &mut dyn Device, config: &Config, sampling: Sampling) -> 
     linear_swiglu::measure(&mut cases, &setting)?;
     attention::measure(&mut cases, &setting)?;
     if !setting.model.is_autoregressive() {
+        latent_block::measure(&mut cases, &setting)?;
         posterior::measure(&mut cases, &setting)?;
     }
     posterior::optimiser(&mut cases, &setting, config)?;

@@ -27,7 +27,9 @@ fn a_fast_step_keeps_what_the_gradient_of_z_needs() {
     let norm = ("rms_norm_forward", statistic(rows));
     let keys_and_values = ("linear_forward", stored(2 * latents * d));
     let gate_up = ("linear_swiglu_forward", stored(2 * rows * f));
-    let mut expected = vec![keys_and_values, stream, norm, gate_up];
+    let block_stream = ("latent_block_forward", stored(rows * d));
+    let block_norm = ("latent_block_forward", statistic(rows));
+    let mut expected = vec![keys_and_values, block_stream, block_norm, gate_up];
     for _ in 1..model.layers {
         expected.extend([
             stream,
@@ -37,11 +39,11 @@ fn a_fast_step_keeps_what_the_gradient_of_z_needs() {
             ("window_attention_forward", statistic(rows * model.heads)),
             stream,
             norm,
-            // Queries of the latent attention.
-            ("linear_forward", stored(rows * d)),
             keys_and_values,
-            stream,
-            norm,
+            // Queries of the latent attention.
+            ("latent_block_forward", stored(rows * d)),
+            block_stream,
+            block_norm,
             gate_up,
         ]);
     }

@@ -2,6 +2,7 @@
 
 mod attention;
 mod bench;
+mod latent_block;
 mod linear;
 mod load;
 mod noting;
@@ -135,6 +136,7 @@ fn call_all<D: Noting>(gpu: &mut Gpu<D>) -> Result<Vec<Measured>> {
         rows::measure(&mut bench)?;
         linear::measure(&mut bench)?;
         attention::measure(&mut bench)?;
+        latent_block::measure(&mut bench)?;
         small::measure(&mut bench)?;
     }
     Ok(all)

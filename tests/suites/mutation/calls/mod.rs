@@ -3,6 +3,7 @@
 
 mod attention;
 mod gated;
+mod latent_block;
 mod numbers;
 mod products;
 mod rows;
@@ -17,12 +18,13 @@ type Calls = Result<Vec<Recording>, String>;
 type Operation = (&'static str, fn() -> Calls);
 
 /// The operations to mutate.
-pub const OPERATIONS: [Operation; 14] = [
+pub const OPERATIONS: [Operation; 15] = [
     ("adamw", numbers::adamw),
     ("add", numbers::add),
     ("embedding", rows::embedding),
     ("gaussian", numbers::gaussian),
     ("latent_attention", attention::latent),
+    ("latent_block", latent_block::latent_block),
     ("linear", products::linear),
     ("linear_cross_entropy", products::loss),
     ("linear_swiglu", gated::linear_swiglu),
