@@ -9,6 +9,7 @@ use ltm_tests::{Case, Format, TestGpu, refuses_on};
 fn malformed_calls_are_refused() {
     let (rows, width, vocab) = (3, 6, 5);
     let shape = linear::Shape { rows, inner: 6, outer: 5 };
+    let grouped = grouped_linear::Shape { count: 2, gap: 3, rows, inner: 6, outer: 5 };
     let posterior = GaussianShape { samples: 2, layers: 2, per_layer: 3 };
     let window =
         WindowAttentionShape { batch: 2, seq: 5, heads: 2, head_dim: 16, window: 3, theta: 1e4 };
@@ -24,7 +25,7 @@ fn malformed_calls_are_refused() {
     };
     let wanted = linear_cross_entropy::Wanted::Both;
     let one = WindowAttentionShape { seq: 1, ..window };
-    let cases: [&dyn Case; 29] = [
+    let cases: [&dyn Case; 33] = [
         &add::Sum { len: 33 },
         &swiglu::Forward { rows, width },
         &swiglu::Backward { rows, width },
@@ -32,6 +33,8 @@ fn malformed_calls_are_refused() {
         &rms_norm::Backward { rows, width, wanted: rms_norm::Wanted::Both },
         &embedding::Forward { rows, width, vocab },
         &embedding::Backward { rows, width, vocab },
+        &grouped_linear::Forward { shape: grouped },
+        &grouped_linear::BackwardInput { shape: grouped },
         &linear::Forward { shape, residual: true },
         &linear::BackwardInput { shape, accumulate: true },
         &linear::BackwardWeight { shape },

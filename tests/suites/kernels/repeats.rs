@@ -9,6 +9,7 @@ use ltm_tests::{Case, Kernels};
 fn every_operation_repeats() {
     let (rows, width, vocab) = (129, 72, 97);
     let shape = linear::Shape { rows, inner: 40, outer: 130 };
+    let grouped = grouped_linear::Shape { count: 3, gap: 5, rows, inner: 40, outer: 130 };
     let posterior = GaussianShape { samples: 5, layers: 2, per_layer: 130 };
     let window =
         WindowAttentionShape { batch: 2, seq: 97, heads: 2, head_dim: 32, window: 40, theta: 1e4 };
@@ -22,7 +23,7 @@ fn every_operation_repeats() {
         first_position: 3,
         theta: 1e4,
     };
-    let cases: [&dyn Case; 25] = [
+    let cases: [&dyn Case; 29] = [
         &add::Sum { len: 5000 },
         &swiglu::Forward { rows, width },
         &swiglu::Backward { rows, width },
@@ -30,6 +31,8 @@ fn every_operation_repeats() {
         &rms_norm::Backward { rows, width, wanted: rms_norm::Wanted::Both },
         &embedding::Forward { rows, width, vocab },
         &embedding::Backward { rows, width, vocab },
+        &grouped_linear::Forward { shape: grouped },
+        &grouped_linear::BackwardInput { shape: grouped },
         &linear::Forward { shape, residual: true },
         &linear::BackwardInput { shape, accumulate: true },
         &linear::BackwardWeight { shape },

@@ -1,6 +1,8 @@
 //! Latent attention with the products around it and the norm after it.
 
-use ltm_engine::ops::{LatentBlockBackward, LatentBlockForward, QueryProduct, QuerySource};
+use ltm_engine::ops::{
+    KvGradient, LatentBlockBackward, LatentBlockForward, QueryProduct, QuerySource,
+};
 
 use super::Setting;
 use super::arguments::Cases;
@@ -55,7 +57,7 @@ pub(super) fn measure(cases: &mut Cases<'_>, setting: &Setting<'_>) -> Result<()
                     gain: &gain,
                     inv_rms: &inv_rms,
                 }),
-                d_kv: &d_kv,
+                d_kv: KvGradient::Complete(&d_kv),
                 room: &room,
                 shape,
             })

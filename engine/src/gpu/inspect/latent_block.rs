@@ -65,7 +65,7 @@ fn block<D: Noting>(b: &mut Bench<'_, D>, heads: usize) -> Result<()> {
                 gain: &gain,
                 inv_rms: &inv_rms,
             }),
-            d_kv: &d_kv,
+            d_kv: KvGradient::Complete(&d_kv),
             room: &room,
             shape,
         })
