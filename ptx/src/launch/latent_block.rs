@@ -256,7 +256,7 @@ impl LatentBlockBackward {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HeadWidth;
+    use crate::launch::HeadWidth;
 
     #[test]
     fn every_entry_point_is_in_the_module() {
