@@ -2,10 +2,13 @@
 
 use ltm_ptx::launch::latent_attention as kernels;
 
-use super::window_attention::{SLOT, bytes, grid, head_width};
+use super::window_attention::{grid, head_width};
 use super::{Driver, Gpu, Rope, extent, optional, pointer, storage};
-use crate::Result;
 use crate::ops::{LatentAttentionBackward, LatentAttentionForward, LatentAttentionShape};
+use crate::{Error, Result};
+
+/// The slot of the partial sums.
+const PARTIAL: usize = 0;
 
 fn shape(op: &'static str, s: &LatentAttentionShape) -> Result<kernels::LatentAttentionShape> {
     let shape = kernels::LatentAttentionShape {
@@ -35,6 +38,12 @@ fn ropes<D: Driver>(gpu: &mut Gpu<D>, s: &LatentAttentionShape) -> Result<(Rope,
         _ => latents,
     };
     Ok((tokens, latents))
+}
+
+/// Scratch of `bytes`, which a shape beyond the address space cannot have.
+fn bytes(op: &'static str, bytes: u64) -> Result<usize> {
+    usize::try_from(bytes)
+        .map_err(|_| Error::Value { op, detail: format!("{bytes} bytes of scratch memory") })
 }
 
 pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionForward<'_>) -> Result<()> {
@@ -74,7 +83,7 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionBackward<'_>)
         d_q: optional(gpu.id, OP, args.d_q)?,
         accumulate_q: args.accumulate_q,
         d_kv: pointer(gpu.id, OP, args.d_kv)?,
-        partial: gpu.scratch(SLOT, partial)?,
+        partial: gpu.scratch(PARTIAL, partial)?,
         cos: tokens.cos,
         sin: tokens.sin,
         latent_cos: latents.cos,
