@@ -8,25 +8,28 @@
 //   d_k_j = rope^T(sum_i ds_ij rope(q_i)) / sqrt(d)
 //   d_q_i = rope^T(sum_j ds_ij rope(k_j)) / sqrt(d)
 //
-// Shapes: qkv, d_qkv [batch, seq, 3, heads, d]; out, d_out [batch, seq, heads, d]; logsumexp and
-// delta [batch, heads, seq] f32; cos, sin [seq, d / 2] f32. Any even d up to the DP of the
-// instance; whole 16-byte rows (d = DP) move by vector, others number by number.
+// Shapes: qkv, d_qkv [batch, seq, 3, heads, d]; out, d_out [batch, seq, heads, d]; logsumexp
+// [batch, heads, seq] f32; cos, sin [seq, d / 2] f32. Any even d up to the DP of the instance;
+// whole 16-byte rows (d = DP) move by vector, others number by number.
 //
-// Launch: one block per (tile of OWN rows, head, sequence), tiles fastest in grid x, so that
-// neighbouring blocks meet in the L2; 128 threads in bf16 (tensor cores, OWN 64), 64 in f32
+// Launch: one block per (tile of OWN rows, head, sequence), backward two, tiles fastest in grid x,
+// so that neighbouring blocks meet in the L2; 128 threads in bf16 (tensor cores, OWN 64), 64 in f32
 // (multiply-adds, OWN 32, or 16 for d = 128).
-//   forward         owns queries, streams the tiles of keys that meet their window; online softmax
-//   backward_query  owns queries: delta (kept for the next pass), d_q
-//   backward_key    owns keys, streams the tiles of queries that see them: d_k, d_v
-// Nothing is summed across blocks: no atomics, the same bits every time.
+//   forward    owns queries, streams the tiles of keys that meet their window; online softmax
+//   backward   the first half of the blocks own keys, stream the tiles of queries that see them:
+//              d_k, d_v; the second half own queries, stream the tiles of keys: d_q. Those with
+//              keys compute more, so they begin first and the others fill the end.
+// Nothing is summed across blocks: no atomics, the same bits every time. Both halves of backward
+// compute D_i for themselves, in one order, rather than wait for each other.
 //
 // A query that sees one key (the first, or every one where W is 1) has p = 1, out = v, ds = 0
 // exactly.
 //
 // Bytes, in units of one [batch, seq, heads, d] array: forward must move 4 (q, k, v, out), and does
 // move 2 + 2 c, where c = ceil((W - 1) / 64) + 1 is how many query tiles meet a tile of keys (5 for
-// W 256), most of it from the L2. backward_query must move 6 and moves 4 + 2 c; backward_key must
-// move 6 and moves 4 + 2 c. Beside them c + 1 times the rows' angles, which all heads share.
+// W 256), most of it from the L2. backward must move 8 (q, k, v, out, d_out and three gradients) and
+// moves 8 + 5 c: 4 + 3 c with keys (q, d_out and out streamed), 4 + 2 c with queries (k and v).
+// Beside them c + 1 times the rows' angles, which all heads share, backward twice that.
 //
 // decode: one new token against a ring cache, see window_attention_decode.cuh.
 //
@@ -44,10 +47,10 @@ template <int OWN>
 struct Task {
     unsigned tile, head;
     size_t sequence, place;  // place = sequence * heads + head
-    __device__ __forceinline__ explicit Task(const Extents& e) {
+    __device__ __forceinline__ Task(const Extents& e, unsigned block) {
         const unsigned tiles = (e.seq + OWN - 1) / OWN;
-        tile = blockIdx.x % tiles;
-        place = blockIdx.x / tiles;
+        tile = block % tiles;
+        place = block / tiles;
         head = place % e.heads;
         sequence = place / e.heads;
     }
@@ -115,7 +118,7 @@ __device__ __forceinline__ void forward(const typename E::Number* qkv, typename 
     typedef typename E::Number T;
     __shared__ __align__(16) T queries[E::OWN * E::STRIDE], keys[E::STREAM * E::STRIDE], values[E::STREAM * E::STRIDE];
     __shared__ __align__(16) float scratch[E::SCRATCH];
-    const Task<E::OWN> task(e);
+    const Task<E::OWN> task(e, blockIdx.x);
     const unsigned first = task.first(), end = min(first + E::OWN, e.seq);
     const Rows<const T> q = part_of(qkv, 0, e, task), k = part_of(qkv, 1, e, task), v = part_of(qkv, 2, e, task);
     load_tile<E::DP, E::OWN, E::THREADS>(queries, q, first, e.seq, e.head_dim, angles);
@@ -155,23 +158,22 @@ __device__ __forceinline__ void forward(const typename E::Number* qkv, typename 
     store_tile<E::DP, E::OWN, E::THREADS>(queries, output_of(out, e, task), first, e.seq, e.head_dim);
 }
 
-// Loads a tile of d_out, and on the way delta_i = d_out_i . out_i of its rows into shared and global
-// memory: as many neighbouring lanes per row as it has chunks.
-template <class E>
-__device__ __forceinline__ void load_d_out(typename E::Number* tile, float* shared, float* delta,
+// Loads a tile of ROWS rows of d_out, and on the way delta_i = d_out_i . out_i of its rows, zero
+// past the sequence: as many neighbouring lanes per row as it has chunks.
+template <class E, int ROWS>
+__device__ __forceinline__ void load_d_out(typename E::Number* tile, float* deltas,
                                            Rows<const typename E::Number> out, Rows<const typename E::Number> d_out,
                                            unsigned first, const Extents& e) {
     typedef typename E::Number T;
     enum { N = Chunk<T>::N, LANES = E::DP / N, STEP = E::THREADS / LANES };
-    static_assert(E::OWN % STEP == 0, "every lane has a row in every step: they exchange below");
+    static_assert(ROWS % STEP == 0, "every lane has a row in every step: they exchange below");
     const bool vector = by_vector<E::DP>(out, e.head_dim) && by_vector<E::DP>(d_out, e.head_dim);
     const unsigned column = threadIdx.x % LANES * N;
 #pragma unroll 2
-    for (unsigned at = 0; at < E::OWN; at += STEP) {
+    for (unsigned at = 0; at < ROWS; at += STEP) {
         const unsigned row = at + threadIdx.x / LANES;
-        const bool present = first + row < e.seq;
         float x[N] = {}, y[N] = {}, sum = 0.0f;
-        if (present) {
+        if (first + row < e.seq) {
             load_part(x, out.first + (first + row) * out.stride, column, e.head_dim, vector);
             load_part(y, d_out.first + (first + row) * d_out.stride, column, e.head_dim, vector);
         }
@@ -180,28 +182,42 @@ __device__ __forceinline__ void load_d_out(typename E::Number* tile, float* shar
         for (int i = 0; i < N; ++i) sum = fmaf(x[i], y[i], sum);
 #pragma unroll
         for (int offset = LANES / 2; offset > 0; offset >>= 1) sum += __shfl_xor_sync(kFullWarp, sum, offset);
-        if (threadIdx.x % LANES == 0) {
-            shared[row] = sum;
-            if (present) delta[first + row] = sum;
-        }
+        if (threadIdx.x % LANES == 0) deltas[row] = sum;
     }
 }
 
+// What a block of backward holds in shared memory, by what it owns.
 template <class E>
-__device__ __forceinline__ void backward_query(const typename E::Number* qkv, const typename E::Number* out,
-                                               const float* logsumexp, const typename E::Number* d_out, float* delta,
+struct OfQueries {
+    typedef typename E::Number T;
+    T queries[E::OWN * E::STRIDE], d_outs[E::OWN * E::STRIDE];
+    T keys[E::STREAM * E::STRIDE], values[E::STREAM * E::STRIDE];
+    float scratch[E::SCRATCH], deltas[E::OWN];
+};
+template <class E>
+struct OfKeys {
+    typedef typename E::Number T;
+    T keys[E::OWN * E::STRIDE], values[E::OWN * E::STRIDE];
+    T queries[E::STREAM * E::STRIDE], d_outs[E::STREAM * E::STRIDE];
+    float scratch[E::SCRATCH], deltas[E::STREAM], lse2[E::STREAM];
+};
+template <class E>
+union OfEither {
+    OfQueries<E> queries;
+    OfKeys<E> keys;
+};
+
+template <class E>
+__device__ __forceinline__ void backward_query(OfQueries<E>& own, const Task<E::OWN>& task,
+                                               const typename E::Number* qkv, const typename E::Number* out,
+                                               const float* logsumexp, const typename E::Number* d_out,
                                                typename E::Number* d_qkv, Angles angles, const Extents& e,
                                                float scale) {
     typedef typename E::Number T;
-    __shared__ __align__(16) T queries[E::OWN * E::STRIDE], d_outs[E::OWN * E::STRIDE];
-    __shared__ __align__(16) T keys[E::STREAM * E::STRIDE], values[E::STREAM * E::STRIDE];
-    __shared__ __align__(16) float scratch[E::SCRATCH];
-    __shared__ float deltas[E::OWN];
-    const Task<E::OWN> task(e);
+    T *queries = own.queries, *d_outs = own.d_outs, *keys = own.keys, *values = own.values;
     const unsigned first = task.first(), end = min(first + E::OWN, e.seq);
     const Rows<const T> q = part_of(qkv, 0, e, task), k = part_of(qkv, 1, e, task), v = part_of(qkv, 2, e, task);
-    load_d_out<E>(d_outs, deltas, delta + task.place * e.seq, output_of(out, e, task), output_of(d_out, e, task), first,
-                  e);
+    load_d_out<E, E::OWN>(d_outs, own.deltas, output_of(out, e, task), output_of(d_out, e, task), first, e);
     load_tile<E::DP, E::OWN, E::THREADS>(queries, q, first, e.seq, e.head_dim, angles);
     __syncthreads();
 
@@ -209,7 +225,7 @@ __device__ __forceinline__ void backward_query(const typename E::Number* qkv, co
 #pragma unroll
     for (int i = 0; i < E::ROWS; ++i) {
         const unsigned row = first + E::row(i);
-        d[i] = deltas[E::row(i)];
+        d[i] = own.deltas[E::row(i)];
         lse2[i] = log2_sum(logsumexp + task.place * e.seq, row, e);
     }
     for (unsigned key = first_key(first, e.window) / E::STREAM * E::STREAM; key < end; key += E::STREAM) {
@@ -227,7 +243,7 @@ __device__ __forceinline__ void backward_query(const typename E::Number* qkv, co
 #pragma unroll
             for (int j = 0; j < E::COLS; ++j)
                 ds[i][j] = exp2_approx(fmaf(s[i][j], scale * log2e(), -lse2[i])) * (ds[i][j] - d[i]);
-        E::mix(ds, scratch, keys, sums);
+        E::mix(ds, own.scratch, keys, sums);
     }
 
     float scales[E::ROWS];
@@ -240,34 +256,29 @@ __device__ __forceinline__ void backward_query(const typename E::Number* qkv, co
 }
 
 template <class E>
-__device__ __forceinline__ void backward_key(const typename E::Number* qkv, const float* logsumexp,
-                                             const typename E::Number* d_out, const float* delta,
-                                             typename E::Number* d_qkv, Angles angles, const Extents& e, float scale) {
+__device__ __forceinline__ void backward_key(OfKeys<E>& own, const Task<E::OWN>& task, const typename E::Number* qkv,
+                                             const typename E::Number* out, const float* logsumexp,
+                                             const typename E::Number* d_out, typename E::Number* d_qkv, Angles angles,
+                                             const Extents& e, float scale) {
     typedef typename E::Number T;
-    __shared__ __align__(16) T keys[E::OWN * E::STRIDE], values[E::OWN * E::STRIDE];
-    __shared__ __align__(16) T queries[E::STREAM * E::STRIDE], d_outs[E::STREAM * E::STRIDE];
-    __shared__ __align__(16) float scratch[E::SCRATCH];
-    __shared__ float lse2[E::STREAM], deltas[E::STREAM];
-    const Task<E::OWN> task(e);
+    T *keys = own.keys, *values = own.values, *queries = own.queries, *d_outs = own.d_outs;
     const unsigned first = task.first();
     // The last query that sees a key of the tile, and one.
     const unsigned end = min(first + E::OWN - 1 + e.window, e.seq);
     const Rows<const T> q = part_of(qkv, 0, e, task), k = part_of(qkv, 1, e, task), v = part_of(qkv, 2, e, task);
-    const Rows<const T> from = output_of(d_out, e, task);
+    const Rows<const T> outs = output_of(out, e, task), from = output_of(d_out, e, task);
     copy_tile<E::DP, E::OWN, E::THREADS>(values, v, first, e.seq, e.head_dim);
     load_tile<E::DP, E::OWN, E::THREADS>(keys, k, first, e.seq, e.head_dim, angles);
+    copies_landed();
 
     float d_k[E::ROWS][E::OUT] = {}, d_v[E::ROWS][E::OUT] = {};
     for (unsigned query = first / E::STREAM * E::STREAM; query < end; query += E::STREAM) {
         __syncthreads();
-        copy_tile<E::DP, E::STREAM, E::THREADS>(d_outs, from, query, e.seq, e.head_dim);
+        load_d_out<E, E::STREAM>(d_outs, own.deltas, outs, from, query, e);
         load_tile<E::DP, E::STREAM, E::THREADS>(queries, q, query, e.seq, e.head_dim, angles);
         if (threadIdx.x < E::STREAM) {
-            const unsigned row = query + threadIdx.x;
-            lse2[threadIdx.x] = log2_sum(logsumexp + task.place * e.seq, row, e);
-            deltas[threadIdx.x] = row < e.seq ? delta[task.place * e.seq + row] : 0.0f;
+            own.lse2[threadIdx.x] = log2_sum(logsumexp + task.place * e.seq, query + threadIdx.x, e);
         }
-        copies_landed();
         __syncthreads();
         float p[E::ROWS][E::COLS], ds[E::ROWS][E::COLS];
         E::dots(keys, queries, p);
@@ -275,15 +286,15 @@ __device__ __forceinline__ void backward_key(const typename E::Number* qkv, cons
         E::dots(values, d_outs, ds);
 #pragma unroll
         for (int j = 0; j < E::COLS; ++j) {
-            const float l = lse2[E::col(j)], d = deltas[E::col(j)];
+            const float l = own.lse2[E::col(j)], d = own.deltas[E::col(j)];
 #pragma unroll
             for (int i = 0; i < E::ROWS; ++i) {
                 p[i][j] = exp2_approx(fmaf(p[i][j], scale * log2e(), -l));
                 ds[i][j] = p[i][j] * (ds[i][j] - d);
             }
         }
-        E::mix(p, scratch, d_outs, d_v);
-        E::mix(ds, scratch, queries, d_k);
+        E::mix(p, own.scratch, d_outs, d_v);
+        E::mix(ds, own.scratch, queries, d_k);
     }
 
     float scales[E::ROWS], ones[E::ROWS];
@@ -304,6 +315,21 @@ __device__ __forceinline__ void backward_key(const typename E::Number* qkv, cons
     store_tile<E::DP, E::OWN, E::THREADS>(values, part_of(d_qkv, 2, e, task), first, e.seq, e.head_dim);
 }
 
+template <class E>
+__device__ __forceinline__ void backward(const typename E::Number* qkv, const typename E::Number* out,
+                                         const float* logsumexp, const typename E::Number* d_out,
+                                         typename E::Number* d_qkv, Angles angles, const Extents& e, float scale) {
+    __shared__ __align__(16) OfEither<E> own;
+    const unsigned half = gridDim.x / 2;
+    if (blockIdx.x < half) {
+        const Task<E::OWN> task(e, blockIdx.x);
+        backward_key<E>(own.keys, task, qkv, out, logsumexp, d_out, d_qkv, angles, e, scale);
+    } else {
+        const Task<E::OWN> task(e, blockIdx.x - half);
+        backward_query<E>(own.queries, task, qkv, out, logsumexp, d_out, d_qkv, angles, e, scale);
+    }
+}
+
 // Tiles that fit the 48 KiB of static shared memory.
 template <int DP> using ForwardMma = Mma<DP, DP == 128 ? 32 : 64, true>;
 template <int DP> using BackwardMma = Mma<DP, DP == 128 ? 16 : 64, true>;
@@ -315,21 +341,12 @@ template <int DP> using AnyFma = Fma<DP, DP == 128 ? 16 : 32, DP == 128 ? 16 : 3
         unsigned heads, unsigned head_dim, unsigned window, float scale) {                                             \
         forward<FORWARD<DP>>(qkv, out, logsumexp, Angles{cos, sin}, Extents{seq, heads, head_dim, window}, scale);     \
     }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(BACKWARD<DP>::THREADS)                                                \
-        window_attention_backward_query_d##DP##_##TYPE(                                                                \
-            const NUMBER* qkv, const NUMBER* out, const float* logsumexp, const NUMBER* d_out, float* delta,           \
-            NUMBER* d_qkv, const float* cos, const float* sin, unsigned seq, unsigned heads, unsigned head_dim,        \
-            unsigned window, float scale) {                                                                            \
-        backward_query<BACKWARD<DP>>(qkv, out, logsumexp, d_out, delta, d_qkv, Angles{cos, sin},                       \
-                                     Extents{seq, heads, head_dim, window}, scale);                                    \
-    }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(BACKWARD<DP>::THREADS)                                                \
-        window_attention_backward_key_d##DP##_##TYPE(                                                                  \
-            const NUMBER* qkv, const float* logsumexp, const NUMBER* d_out, const float* delta, NUMBER* d_qkv,         \
-            const float* cos, const float* sin, unsigned seq, unsigned heads, unsigned head_dim, unsigned window,      \
-            float scale) {                                                                                             \
-        backward_key<BACKWARD<DP>>(qkv, logsumexp, d_out, delta, d_qkv, Angles{cos, sin},                              \
-                                   Extents{seq, heads, head_dim, window}, scale);                                      \
+    extern "C" __global__ void __launch_bounds__(BACKWARD<DP>::THREADS) window_attention_backward_d##DP##_##TYPE(      \
+        const NUMBER* qkv, const NUMBER* out, const float* logsumexp, const NUMBER* d_out, NUMBER* d_qkv,              \
+        const float* cos, const float* sin, unsigned seq, unsigned heads, unsigned head_dim, unsigned window,          \
+        float scale) {                                                                                                 \
+        backward<BACKWARD<DP>>(qkv, out, logsumexp, d_out, d_qkv, Angles{cos, sin},                                    \
+                               Extents{seq, heads, head_dim, window}, scale);                                          \
     }
 
 #define DECODE(DP, TYPE, NUMBER)                                                                                       \

@@ -2,13 +2,16 @@
 
 use ltm_ptx::launch::latent_attention as kernels;
 
-use super::window_attention::{SLOT, bytes, grid, head_width};
+use super::window_attention::{grid, head_width};
 use super::{Driver, Gpu, Rope, extent, optional, pointer, storage};
-use crate::Result;
 use crate::ops::{
     KvGradient, LatentAttentionBackward, LatentAttentionForward, LatentAttentionReduce,
     LatentAttentionShape,
 };
+use crate::{Error, Result};
+
+/// The slot of the partial sums.
+const PARTIAL: usize = 0;
 
 pub(super) fn shape(
     op: &'static str,
@@ -41,6 +44,12 @@ pub(super) fn ropes<D: Driver>(gpu: &mut Gpu<D>, s: &LatentAttentionShape) -> Re
         _ => latents,
     };
     Ok((tokens, latents))
+}
+
+/// Scratch of `bytes`, which a shape beyond the address space cannot have.
+fn bytes(op: &'static str, bytes: u64) -> Result<usize> {
+    usize::try_from(bytes)
+        .map_err(|_| Error::Value { op, detail: format!("{bytes} bytes of scratch memory") })
 }
 
 pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &LatentAttentionForward<'_>) -> Result<()> {
@@ -76,7 +85,7 @@ pub(super) fn gradient<D: Driver>(
         KvGradient::Sums(sums) => [0, pointer(gpu.id, op, sums)?],
         KvGradient::Complete(d_kv) => {
             let partial = bytes(op, kernels::LatentAttentionBackward::scratch_bytes(shape))?;
-            [pointer(gpu.id, op, d_kv)?, gpu.scratch(SLOT, partial)?]
+            [pointer(gpu.id, op, d_kv)?, gpu.scratch(PARTIAL, partial)?]
         }
     })
 }

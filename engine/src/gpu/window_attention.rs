@@ -9,9 +9,6 @@ use crate::ops::{
 };
 use crate::{Error, Result};
 
-/// Scratch of the attentions. Launches run one after the other, so one slot serves.
-pub(super) const SLOT: usize = 0;
-
 /// The head size as the attention kernels take it.
 pub(super) fn head_width(op: &'static str, head_dim: usize) -> Result<HeadWidth> {
     HeadWidth::new(head_dim).ok_or_else(|| Error::Value {
@@ -32,12 +29,6 @@ pub(super) fn grid(op: &'static str, blocks: u64) -> Result<()> {
     Err(Error::Value { op, detail })
 }
 
-/// Scratch of `bytes`, which a shape beyond the address space cannot have.
-pub(super) fn bytes(op: &'static str, bytes: u64) -> Result<usize> {
-    usize::try_from(bytes)
-        .map_err(|_| Error::Value { op, detail: format!("{bytes} bytes of scratch memory") })
-}
-
 fn shape(op: &'static str, s: &WindowAttentionShape) -> Result<kernels::WindowAttentionShape> {
     Ok(kernels::WindowAttentionShape {
         batch: extent(op, "batch", s.batch)?,
@@ -52,7 +43,7 @@ pub fn forward<D: Driver>(gpu: &mut Gpu<D>, args: &WindowAttentionForward<'_>) -
     const OP: &str = "window_attention_forward";
     let shape = shape(OP, &args.shape)?;
     let storage = storage(OP, "qkv", args.qkv)?;
-    grid(OP, shape.blocks(storage))?;
+    grid(OP, shape.forward_blocks(storage))?;
     if shape.batch == 0 || shape.seq == 0 {
         return Ok(());
     }
@@ -72,26 +63,22 @@ pub fn backward<D: Driver>(gpu: &mut Gpu<D>, args: &WindowAttentionBackward<'_>)
     const OP: &str = "window_attention_backward";
     let shape = shape(OP, &args.shape)?;
     let storage = storage(OP, "qkv", args.qkv)?;
-    grid(OP, shape.blocks(storage))?;
+    grid(OP, shape.backward_blocks(storage))?;
     if shape.batch == 0 || shape.seq == 0 {
         return Ok(());
     }
     let rope = gpu.rope(0, 1, args.shape.seq, args.shape.head_dim, args.shape.theta)?;
-    let delta = bytes(OP, kernels::WindowAttentionBackward::scratch_bytes(&shape))?;
     let kernel = kernels::WindowAttentionBackward {
         qkv: pointer(gpu.id, OP, args.qkv)?,
         out: pointer(gpu.id, OP, args.out)?,
         logsumexp: pointer(gpu.id, OP, args.logsumexp)?,
         d_out: pointer(gpu.id, OP, args.d_out)?,
         d_qkv: pointer(gpu.id, OP, args.d_qkv)?,
-        delta: gpu.scratch(SLOT, delta)?,
         cos: rope.cos,
         sin: rope.sin,
         shape,
     };
-    let [query, key] = kernel.launch(storage);
-    gpu.launch(&query)?;
-    gpu.launch(&key)
+    gpu.launch(&kernel.launch(storage))
 }
 
 pub fn decode<D: Driver>(gpu: &mut Gpu<D>, args: &WindowAttentionDecode<'_>) -> Result<()> {

@@ -18,22 +18,14 @@ pub const ENTRY_POINTS: &[EntryPoint] = &[
     entry("window_attention_forward_d32_bf16"),
     entry("window_attention_forward_d64_bf16"),
     entry("window_attention_forward_d128_bf16"),
-    entry("window_attention_backward_query_d16_f32"),
-    entry("window_attention_backward_query_d32_f32"),
-    entry("window_attention_backward_query_d64_f32"),
-    entry("window_attention_backward_query_d128_f32"),
-    entry("window_attention_backward_query_d16_bf16"),
-    entry("window_attention_backward_query_d32_bf16"),
-    entry("window_attention_backward_query_d64_bf16"),
-    entry("window_attention_backward_query_d128_bf16"),
-    entry("window_attention_backward_key_d16_f32"),
-    entry("window_attention_backward_key_d32_f32"),
-    entry("window_attention_backward_key_d64_f32"),
-    entry("window_attention_backward_key_d128_f32"),
-    entry("window_attention_backward_key_d16_bf16"),
-    entry("window_attention_backward_key_d32_bf16"),
-    entry("window_attention_backward_key_d64_bf16"),
-    entry("window_attention_backward_key_d128_bf16"),
+    entry("window_attention_backward_d16_f32"),
+    entry("window_attention_backward_d32_f32"),
+    entry("window_attention_backward_d64_f32"),
+    entry("window_attention_backward_d128_f32"),
+    entry("window_attention_backward_d16_bf16"),
+    entry("window_attention_backward_d32_bf16"),
+    entry("window_attention_backward_d64_bf16"),
+    entry("window_attention_backward_d128_bf16"),
     entry("window_attention_decode_d16_f32"),
     entry("window_attention_decode_d32_f32"),
     entry("window_attention_decode_d64_f32"),
@@ -52,8 +44,7 @@ const fn entry(name: &'static str) -> EntryPoint {
 #[derive(Clone, Copy)]
 enum Pass {
     Forward,
-    BackwardQuery,
-    BackwardKey,
+    Backward,
     Decode,
 }
 
@@ -88,12 +79,17 @@ impl WindowAttentionShape {
         }
     }
 
-    /// Blocks of a pass over whole sequences. A grid holds fewer than 2^31.
-    pub const fn blocks(&self, storage: Storage) -> u64 {
+    /// Blocks of the forward pass. A grid holds fewer than 2^31.
+    pub const fn forward_blocks(&self, storage: Storage) -> u64 {
         self.seq.div_ceil(self.tile(storage)) as u64 * self.heads as u64 * self.batch as u64
     }
 
-    fn over_tiles(&self, pass: Pass, storage: Storage, mut args: Vec<Arg>) -> Launch {
+    /// Blocks of the backward pass: those that own keys and as many that own queries.
+    pub const fn backward_blocks(&self, storage: Storage) -> u64 {
+        2 * self.forward_blocks(storage)
+    }
+
+    fn over_tiles(&self, pass: Pass, storage: Storage, blocks: u64, mut args: Vec<Arg>) -> Launch {
         let threads = match storage {
             Storage::F32 => 64,
             Storage::Bf16 => 128,
@@ -104,7 +100,7 @@ impl WindowAttentionShape {
         args.push(Arg::F32(self.head_dim.scale()));
         Launch {
             entry: pass.entry(storage, self.head_dim),
-            grid: [self.blocks(storage).try_into().unwrap_or(u32::MAX), 1, 1],
+            grid: [blocks.try_into().unwrap_or(u32::MAX), 1, 1],
             block: [threads, 1, 1],
             shared_bytes: 0,
             args,
@@ -134,7 +130,8 @@ impl WindowAttentionForward {
     /// One launch.
     pub fn launch(&self, storage: Storage) -> Launch {
         let pointers = [self.qkv, self.out, self.logsumexp, self.cos, self.sin];
-        self.shape.over_tiles(Pass::Forward, storage, pointers.map(Arg::Pointer).to_vec())
+        let blocks = self.shape.forward_blocks(storage);
+        self.shape.over_tiles(Pass::Forward, storage, blocks, pointers.map(Arg::Pointer).to_vec())
     }
 }
 
@@ -151,8 +148,6 @@ pub struct WindowAttentionBackward {
     pub d_out: u64,
     /// `[batch, seq, 3, heads, head_dim]`, overwritten.
     pub d_qkv: u64,
-    /// Scratch of [`WindowAttentionBackward::scratch_bytes`].
-    pub delta: u64,
     /// `[seq, head_dim / 2]` f32.
     pub cos: u64,
     /// `[seq, head_dim / 2]` f32.
@@ -162,29 +157,12 @@ pub struct WindowAttentionBackward {
 }
 
 impl WindowAttentionBackward {
-    /// Bytes of `delta`: `[batch, heads, seq]` f32.
-    pub const fn scratch_bytes(shape: &WindowAttentionShape) -> u64 {
-        4 * shape.batch as u64 * shape.heads as u64 * shape.seq as u64
-    }
-
-    /// The pass over queries, then the pass over keys, which reads what the first left in `delta`.
-    pub fn launch(&self, storage: Storage) -> [Launch; 2] {
-        let query = [
-            self.qkv,
-            self.out,
-            self.logsumexp,
-            self.d_out,
-            self.delta,
-            self.d_qkv,
-            self.cos,
-            self.sin,
-        ];
-        let key =
-            [self.qkv, self.logsumexp, self.d_out, self.delta, self.d_qkv, self.cos, self.sin];
-        [
-            self.shape.over_tiles(Pass::BackwardQuery, storage, query.map(Arg::Pointer).to_vec()),
-            self.shape.over_tiles(Pass::BackwardKey, storage, key.map(Arg::Pointer).to_vec()),
-        ]
+    /// One launch.
+    pub fn launch(&self, storage: Storage) -> Launch {
+        let pointers =
+            [self.qkv, self.out, self.logsumexp, self.d_out, self.d_qkv, self.cos, self.sin];
+        let blocks = self.shape.backward_blocks(storage);
+        self.shape.over_tiles(Pass::Backward, storage, blocks, pointers.map(Arg::Pointer).to_vec())
     }
 }
 
@@ -240,8 +218,8 @@ mod tests {
             |pass: Pass, storage, d| HeadWidth::new(d).map(|width| pass.entry(storage, width).name);
         let expected = [
             (Pass::Forward, Storage::F32, 8, "window_attention_forward_d16_f32"),
-            (Pass::BackwardQuery, Storage::Bf16, 64, "window_attention_backward_query_d64_bf16"),
-            (Pass::BackwardKey, Storage::F32, 128, "window_attention_backward_key_d128_f32"),
+            (Pass::Backward, Storage::Bf16, 64, "window_attention_backward_d64_bf16"),
+            (Pass::Backward, Storage::F32, 128, "window_attention_backward_d128_f32"),
             (Pass::Decode, Storage::Bf16, 128, "window_attention_decode_d128_bf16"),
         ];
         for (pass, storage, d, entry) in expected {

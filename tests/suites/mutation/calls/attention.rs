@@ -80,10 +80,9 @@ pub fn latent() -> Calls {
 
 /// Of a kernel, by how its name begins: which arguments are angles that may be null, and which is
 /// the head's number of elements.
-const ARGUMENTS: [(&str, &[usize], usize); 6] = [
+const ARGUMENTS: [(&str, &[usize], usize); 5] = [
     ("window_attention_forward_", &[3, 4], 7),
-    ("window_attention_backward_query_", &[6, 7], 10),
-    ("window_attention_backward_key_", &[5, 6], 9),
+    ("window_attention_backward_", &[5, 6], 9),
     ("window_attention_decode_", &[], 7),
     ("latent_attention_forward_", &[3, 4], 9),
     ("latent_attention_backward_d", &[5, 6], 11),
