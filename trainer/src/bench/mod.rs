@@ -10,6 +10,7 @@ mod attention;
 mod ceilings;
 mod latent_block;
 mod linear;
+mod linear_rms_norm;
 mod linear_swiglu;
 mod parts;
 mod posterior;
@@ -97,6 +98,7 @@ pub fn kernels(device: &mut dyn Device, config: &Config, sampling: Sampling) -> 
     let mut cases = Cases::new(device, (setting.storage, with_library), sampling, &ceilings);
     rows::measure(&mut cases, &setting)?;
     linear::measure(&mut cases, &setting)?;
+    linear_rms_norm::measure(&mut cases, &setting)?;
     linear_swiglu::measure(&mut cases, &setting)?;
     attention::measure(&mut cases, &setting)?;
     if !setting.model.is_autoregressive() {

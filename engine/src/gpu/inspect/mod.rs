@@ -4,6 +4,7 @@ mod attention;
 mod bench;
 mod latent_block;
 mod linear;
+mod linear_rms_norm;
 mod load;
 mod noting;
 mod rows;
@@ -135,6 +136,7 @@ fn call_all<D: Noting>(gpu: &mut Gpu<D>) -> Result<Vec<Measured>> {
         let mut bench = Bench::new(gpu, storage, &mut all);
         rows::measure(&mut bench)?;
         linear::measure(&mut bench)?;
+        linear_rms_norm::measure(&mut bench)?;
         attention::measure(&mut bench)?;
         latent_block::measure(&mut bench)?;
         small::measure(&mut bench)?;
