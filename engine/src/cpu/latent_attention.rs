@@ -22,12 +22,7 @@ use crate::{DeviceId, Result};
 /// Tokens per task.
 pub(super) const BLOCK: usize = 64;
 
-/// Bytes of work memory that the backward pass takes beside its arguments: the gradients of keys
-/// and values from each block of tokens. The device keeps it for later calls.
-pub fn latent_attention_scratch_bytes(shape: &LatentAttentionShape) -> usize {
-    partial_sums(shape) * size_of::<f32>()
-}
-
+/// Numbers of the gradients of keys and values from each block of tokens.
 fn partial_sums(s: &LatentAttentionShape) -> usize {
     s.batch * s.seq.div_ceil(BLOCK) * s.heads * 2 * latent_numbers(s)
 }

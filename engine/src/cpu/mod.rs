@@ -47,7 +47,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::ops::*;
 use crate::{Buffer, DType, Device, DeviceId, Error, MemoryInfo, Processor, Result};
 
-pub use latent_attention::latent_attention_scratch_bytes;
 pub use latent_attention_swiglu::latent_attention_swiglu_scratch_bytes;
 pub use linear_cross_entropy::{LossGradients, loss_scratch_bytes};
 pub use matmul::{MatmulUsage, matmul_usage};
