@@ -17,8 +17,7 @@ fn frozen_weights_emit_no_gradient_steps() {
         [
             "rms_norm_backward",
             "linear_swiglu_backward",
-            "linear_backward_input",
-            "rms_norm_backward",
+            "linear_rms_norm_backward",
             "latent_block_backward",
             "linear_backward_input",
         ]

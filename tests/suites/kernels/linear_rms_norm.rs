@@ -7,10 +7,11 @@ use crate::TOLERANCE;
 
 /// Rows, features on the other side of the map, features of the norm: rows of one, ragged below
 /// and above a tile, several tiles, of each width of tile, its last unit and the one beyond, rows that
-/// no tile holds or that do not start on 16 bytes, and few rows, as decoding has.
+/// no tile holds or that do not start on 16 bytes, and few rows, as decoding has. (The statistic of a single
+/// row of few rounded numbers is near the one in bf16 steps or not by luck alone.)
 const SHAPES: [(usize, usize, usize); 20] = [
     (1, 1, 1),
-    (1, 16, 16),
+    (2, 16, 16),
     (3, 40, 33),
     (3, 32, 64),
     (8, 64, 48),
