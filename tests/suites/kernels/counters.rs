@@ -233,6 +233,24 @@ fn latent_blocks_move_each_number_once() {
     assert!(backward <= least, "{backward} bytes of {least}");
 }
 
+/// Beside the second factor, once per 64 rows, each number is moved once: with the product by itself a
+/// norm would read its rows once more, or write and read them.
+#[test]
+fn norms_beside_products_move_each_number_once() {
+    let (rows, features, width) = (256, 128, 256);
+    let factors = 2 * rows * features + rows / 64 * 2 * features * width;
+    // A statistic for each row, a sector when it is read, and the gain for each warp.
+    let (array, rest) = (2 * rows * width, 32 * rows + rows / 64 * 8 * 2 * width);
+    let moved = |case: &dyn Case| counts(case, Format::BF16).moved_bytes() as usize;
+    let (inner, outer, residual, apart) = (features, width, true, false);
+    let forward = moved(&linear_rms_norm::Forward { rows, inner, outer, residual, apart });
+    let least = factors + 3 * array + rest;
+    assert!(forward <= least + least / 50, "{forward} bytes of {least}");
+    let (outer, accumulate) = (features, true);
+    let backward = moved(&linear_rms_norm::Backward { rows, width, outer, accumulate, apart });
+    assert!(backward <= least + least / 50, "{backward} bytes of {least}");
+}
+
 /// Logits stay on the chip: what is written does not grow with the vocabulary beyond the
 /// gradient of its weights.
 #[test]

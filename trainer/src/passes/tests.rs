@@ -22,10 +22,11 @@ fn a_fast_step_keeps_what_the_gradient_of_z_needs() {
     let (rows, d, f) = (shape.rows(), model.dim, model.ffn_dim());
     let latents = shape.batch * model.latents_per_layer();
     let (stored, statistic) = (|n: usize| 2 * n, |n: usize| 4 * n);
-    // The residual stream before a norm comes from the map that adds to it.
-    let stream = ("linear_forward", stored(rows * d));
-    let norm = ("rms_norm_forward", statistic(rows));
-    let keys_and_values = ("linear_forward", stored(2 * latents * d));
+    // The residual stream before a norm comes from the map that adds to it, and the norm with it.
+    let stream = ("linear_rms_norm_forward", stored(rows * d));
+    let norm = ("linear_rms_norm_forward", statistic(rows));
+    // Of all layers.
+    let keys_and_values = ("grouped_linear_forward", stored(2 * model.layers * latents * d));
     let gate_up = ("linear_swiglu_forward", stored(2 * rows * f));
     let block_stream = ("latent_block_forward", stored(rows * d));
     let block_norm = ("latent_block_forward", statistic(rows));
@@ -39,7 +40,6 @@ fn a_fast_step_keeps_what_the_gradient_of_z_needs() {
             ("window_attention_forward", statistic(rows * model.heads)),
             stream,
             norm,
-            keys_and_values,
             // Queries of the latent attention.
             ("latent_block_forward", stored(rows * d)),
             block_stream,

@@ -4,6 +4,7 @@
 mod attention;
 mod gated;
 mod latent_block;
+mod norms;
 mod numbers;
 mod products;
 mod rows;
@@ -18,7 +19,7 @@ type Calls = Result<Vec<Recording>, String>;
 type Operation = (&'static str, fn() -> Calls);
 
 /// The operations to mutate.
-pub const OPERATIONS: [Operation; 15] = [
+pub const OPERATIONS: [Operation; 16] = [
     ("adamw", numbers::adamw),
     ("add", numbers::add),
     ("embedding", rows::embedding),
@@ -27,6 +28,7 @@ pub const OPERATIONS: [Operation; 15] = [
     ("latent_block", latent_block::latent_block),
     ("linear", products::linear),
     ("linear_cross_entropy", products::loss),
+    ("linear_rms_norm", norms::linear_rms_norm),
     ("linear_swiglu", gated::linear_swiglu),
     ("normal", numbers::normal),
     ("rms_norm", rows::rms_norm),

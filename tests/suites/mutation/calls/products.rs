@@ -2,7 +2,7 @@
 
 use ltm_ptx::Launch;
 use ltm_ptx::launch::{Arg, EntryPoint, linear_cross_entropy as kernels};
-use ltm_tests::cases::{linear, linear_cross_entropy};
+use ltm_tests::cases::{grouped_linear, linear, linear_cross_entropy};
 use ltm_tests::mutation::Recording;
 use ltm_tests::numbers::normals;
 use ltm_tests::{Case, Data, Layout};
@@ -107,6 +107,13 @@ pub fn linear() -> Calls {
         &Forward { shape: shape(3, 64, 4), residual: true },
         &Forward { shape: shape(8, 600, 5), residual: false },
     ])?);
+    // Products side by side, whose weights lie apart.
+    for gap in [0, 8, 3] {
+        let shape = grouped_linear::Shape { count: 3, gap, rows: 35, inner: 24, outer: 40 };
+        let cases: [&dyn Case; 2] =
+            [&grouped_linear::Forward { shape }, &grouped_linear::BackwardInput { shape }];
+        recordings.extend(record(&cases, &[Layout::WHOLE])?);
+    }
     // The weight gradient without its addend, as a cut of a long sum is written.
     recordings.extend(without_addend(&recordings, "linear_backward_weight_", 2)?);
     for long in [shape(520, 9, 7), shape(1300, 3, 2), shape(1030, 3, 2), shape(2100, 3, 2)] {
