@@ -17,7 +17,7 @@ struct Step {
     entry: &'static str,
     grid: [u32; 3],
     block: [u32; 3],
-    /// Whether it takes a residual.
+    /// Whether it takes a residual, and how far apart the weights of several products are.
     shipped: bool,
 }
 
@@ -83,7 +83,8 @@ pub fn table() -> Result<String, Box<dyn Error>> {
         let residual = step.shipped.then_some(0);
         let pointers = [Some(x), Some(weight), residual, Some(out)].into_iter().flatten();
         let extents = [EXTENT; 3].into_iter().map(Arg::U32);
-        let args: Vec<Arg> = pointers.map(Arg::Pointer).chain(extents).collect();
+        let stride = step.shipped.then_some(Arg::U64(0));
+        let args: Vec<Arg> = pointers.map(Arg::Pointer).chain(extents).chain(stride).collect();
         let program = gpu.load(step.ptx)?;
         let c = gpu.launch(&program, step.entry, step.grid, step.block, 0, &args)?;
         writeln!(

@@ -279,7 +279,7 @@ mod tests {
             Some(columns)
         };
         assert_eq!([4, 8, 16].map(|latents| columns(8, 64, latents)), [Some(128); 3]);
-        assert_eq!([16, 32, 64].map(|d| columns(512 / d as u32, d, 16)), [64, 128, 128].map(Some));
+        assert_eq!([16, 32, 64].map(|d| columns(512 / d as u32, d, 16)), [64, 64, 128].map(Some));
         assert_eq!(columns(4, 128, 16), Some(128));
         assert_eq!([32, 33].map(|latents| columns(8, 64, latents)), [Some(64), None]);
         assert_eq!(columns(4, 32, 64), Some(64));
