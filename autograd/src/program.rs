@@ -81,12 +81,13 @@ impl Program {
         let mut bytes = 0;
         self.steps.get(index)?.visit(&mut |var, access| {
             let VarInfo { len, dtype, .. } = self.vars[var.0];
-            let times = match access {
-                Access::Read | Access::Write => 1,
-                Access::Update => 2,
+            let numbers = match access {
+                Access::Read | Access::Write => len,
+                Access::ReadSome(numbers) => numbers,
+                Access::Update => 2 * len,
                 Access::Room => 0,
             };
-            bytes += times * len * dtype.size();
+            bytes += numbers * dtype.size();
         });
         Some(bytes)
     }

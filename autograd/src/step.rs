@@ -9,6 +9,8 @@ use crate::{Error, Result, Var};
 pub(crate) enum Access {
     /// Reads it.
     Read,
+    /// Reads so many of its numbers: what lies between the weights of a group belongs to others.
+    ReadSome(usize),
     /// Overwrites it.
     Write,
     /// Reads and writes it.

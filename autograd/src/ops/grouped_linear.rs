@@ -23,6 +23,12 @@ pub struct GroupedLinearArgs {
     pub outer: usize,
 }
 
+impl GroupedLinearArgs {
+    fn reads_weights(&self) -> Access {
+        Access::ReadSome(self.groups.count * self.outer * self.inner)
+    }
+}
+
 #[derive(Clone, Debug)]
 struct GroupedLinear {
     args: GroupedLinearArgs,
@@ -59,7 +65,7 @@ impl Step for GroupedLinear {
 
     fn visit(&self, f: &mut dyn FnMut(Var, Access)) {
         f(self.args.x, Access::Read);
-        f(self.args.weight, Access::Read);
+        f(self.args.weight, self.args.reads_weights());
         f(self.out, Access::Write);
     }
 
@@ -106,7 +112,7 @@ impl Step for Gradient {
 
     fn visit(&self, f: &mut dyn FnMut(Var, Access)) {
         f(self.d_out, Access::Read);
-        f(self.op.args.weight, Access::Read);
+        f(self.op.args.weight, self.op.args.reads_weights());
         f(self.d_x, Access::Write);
     }
 
