@@ -75,6 +75,8 @@ __device__ __forceinline__ void copy_panel(const Panel& panel, const bf16* from,
 #pragma unroll 1
     for (unsigned row = warp(); row < kPanelRows; row += kWarps) {
         const bf16* of = from + (size_t)min(row, rows - 1) * width;
+        // One turn or two.
+#pragma unroll 1
         for (unsigned u = lane(); u < width / 8; u += 32)
             copy_async_16(panel.unit(row, u), of + u * 8, row < rows ? 16 : 0);
     }

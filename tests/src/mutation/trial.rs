@@ -1,5 +1,6 @@
-//! Tries every mutant of every kernel that some recordings launch.
+//! Tries every mutant of every kernel of a module that some recordings launch.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -31,14 +32,20 @@ pub struct Reach {
     pub calls: usize,
 }
 
-/// Tries every mutant on one recording after the other, until one shows it.
+/// Tries every mutant of the kernels of a module on one recording after the other, until one shows it.
 ///
 /// # Errors
 /// Recordings that do not replay to the same results without a mutant; mutants that the virtual
 /// GPU does not load.
-pub fn trial(recordings: &[Recording]) -> Result<Vec<Verdict>, String> {
+pub fn trial(module: &str, recordings: &[Recording]) -> Result<Vec<Verdict>, String> {
     let programs = Programs::new(recordings, false)?;
     let tracing = Programs::new(recordings, true)?;
+    let of_module: BTreeSet<&str> = recordings
+        .iter()
+        .flat_map(|recording| recording.launches())
+        .filter(|launch| launch.entry.module == module)
+        .map(|launch| launch.entry.name)
+        .collect();
     // The short ones first: most mutants show in any.
     let mut recordings: Vec<&Recording> = recordings.iter().collect();
     recordings.sort_by_key(|recording| recording.instructions);
@@ -46,7 +53,7 @@ pub fn trial(recordings: &[Recording]) -> Result<Vec<Verdict>, String> {
     let traced: Vec<(&Recording, Issued)> =
         recordings.into_iter().map(traced).collect::<Result<_, String>>()?;
     let mut jobs = Vec::new();
-    for kernel in programs.entries() {
+    for kernel in programs.entries().into_iter().filter(|name| of_module.contains(name)) {
         let found = mutants(programs.text(kernel)).map_err(|error| error.to_string())?;
         jobs.extend(found.into_iter().map(|mutant| (kernel, mutant)));
     }

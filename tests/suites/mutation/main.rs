@@ -24,7 +24,8 @@ fn errors_in_kernels_show() {
     for (operation, calls) in calls::OPERATIONS {
         if only.as_ref().is_none_or(|only| only.split(',').any(|name| name == operation)) {
             let recordings = calls().unwrap_or_else(|error| panic!("{operation}: {error}"));
-            let tried = trial(&recordings).unwrap_or_else(|error| panic!("{operation}: {error}"));
+            let tried = trial(operation, &recordings)
+                .unwrap_or_else(|error| panic!("{operation}: {error}"));
             verdicts.extend(tried);
         }
     }

@@ -1,10 +1,11 @@
 //! Attention of tokens to latents.
 
-use ltm_engine::ops::{LatentAttentionShape as Shape, MAX_LATENTS};
+use ltm_engine::ops::{LatentAttentionReduce, LatentAttentionShape as Shape, MAX_LATENTS, Ops};
+use ltm_engine::{DType, Device};
 use ltm_tests::cases::latent_attention::{
     Backward, Forward, Queries, Reduce, elements, kv, kv_elements, q,
 };
-use ltm_tests::{Arg, Case, refuses, refuses_value, verify};
+use ltm_tests::{Arg, Case, device, refuses, refuses_value, verify};
 
 fn shapes() -> Vec<Shape> {
     let mut shapes = Vec::new();
@@ -64,7 +65,22 @@ fn sums_are_reduced_correctly() {
     let cases =
         shapes.chain([long, none]).flat_map(|shape| [1, 3].map(|groups| Reduce { shape, groups }));
     verify(cases);
-    refuses(&Reduce { shape: SMALL, groups: 2 });
+}
+
+#[test]
+fn malformed_reductions_are_refused() {
+    let (groups, shape, mut device) = (2, SMALL, device(1));
+    let mut reduce = |sums: usize, d_kv: usize| {
+        let [sums, d_kv] = [sums, d_kv].map(|n| device.alloc(DType::F32, n).unwrap());
+        let args = LatentAttentionReduce { sums: &sums, d_kv: &d_kv, groups, shape };
+        device.latent_attention_reduce(&args)
+    };
+    let (sums, d_kv) = (groups * shape.sums_len(), groups * shape.kv_len());
+    assert!(reduce(sums, d_kv).is_ok());
+    for (sums, d_kv, what) in [(sums - 1, d_kv, "sums"), (sums, d_kv + 1, "d_kv")] {
+        let refused = reduce(sums, d_kv).unwrap_err().to_string();
+        assert!(refused.contains("latent_attention_reduce") && refused.contains(what), "{refused}");
+    }
 }
 
 /// Without tokens the latents get a gradient of zero.

@@ -15,7 +15,7 @@ use ltm_tests::{Case, Format, Layout};
 /// Calls of one operation.
 type Calls = Result<Vec<Recording>, String>;
 
-/// An operation by name, and its calls.
+/// An operation by the name of its module, and its calls, which may launch kernels of others too.
 type Operation = (&'static str, fn() -> Calls);
 
 /// The operations to mutate.
