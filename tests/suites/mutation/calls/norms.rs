@@ -30,9 +30,8 @@ pub fn linear_rms_norm() -> Calls {
     }
     // Every place of the last row in a tile, of the last unit of a row, and of the last one of what is
     // summed over.
-    for extent in 9..=72 {
-        let (features, width, added) =
-            (8 * (1 + extent % 13), 8 * (1 + extent % 16), extent % 2 == 0);
+    for (extent, added) in (9..=72).flat_map(|extent| [(extent, false), (extent, true)]) {
+        let (features, width) = (8 * (1 + extent % 13), 8 * (1 + extent % 16));
         let cases: [&dyn Case; 2] =
             [&forward(extent, features, width, added), &backward(extent, features, width, added)];
         for case in cases {
