@@ -104,8 +104,10 @@ impl<'a> Backward<'a> {
         if !self.wants(x) {
             return;
         }
-        let external = self.vars[x.0].gradient.is_some();
-        if self.gradients[x.0].is_none() && !external {
+        let VarInfo { gradient, part_of, .. } = self.vars[x.0];
+        // The gradient of a part lies in that of its whole.
+        let elsewhere = gradient.is_some() || part_of.is_some();
+        if self.gradients[x.0].is_none() && !elsewhere {
             self.gradients[x.0] = Some(d_out);
             return;
         }

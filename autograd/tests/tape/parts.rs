@@ -93,3 +93,44 @@ fn a_gradient_of_some_parts_alone_is_refused() {
     let refused = record(COUNT - 1).err().unwrap().to_string();
     assert!(refused.contains("grouped_linear") && refused.contains("some of its results"));
 }
+
+/// A part that is only a summand gets its gradient into that of the whole all the same.
+#[test]
+fn parts_that_are_residuals_get_their_gradients() {
+    let (mut device, mut t) = (device(), Tape::new());
+    let len = ROWS * INNER;
+    let weights = t.constant(DType::F32, (COUNT - 1) * STRIDE + OUTER * INNER);
+    let (other, after) = (t.constant(DType::F32, ROWS), t.constant(DType::F32, OUTER));
+    let (x, d_x) = t.variable(COUNT * len, GradientMode::Overwrite);
+    let groups = Groups { count: COUNT, weight_stride: STRIDE };
+    let args = GroupedLinearArgs { x, weight: weights, groups, inner: INNER, outer: OUTER };
+    let mut seeds = Vec::new();
+    for part in t.grouped_linear(args).unwrap() {
+        let residual = Some(part);
+        let args = LinearArgs { x: other, weight: after, residual, inner: 1, outer: OUTER };
+        let y = t.linear(args).unwrap();
+        t.export(y);
+        seeds.push((y, t.seed(y)));
+    }
+    let mut program = t.finish().unwrap();
+    let numbers = integers(2, (COUNT - 1) * STRIDE + OUTER * INNER);
+    bind(&mut device, &mut program, x, &integers(1, COUNT * len));
+    bind(&mut device, &mut program, weights, &numbers);
+    bind(&mut device, &mut program, other, &integers(3, ROWS));
+    bind(&mut device, &mut program, after, &integers(4, OUTER));
+    let d_x = bind(&mut device, &mut program, d_x, &vec![f32::NAN; COUNT * len]);
+    let mut upstream = Vec::new();
+    for (group, (y, d_y)) in seeds.into_iter().enumerate() {
+        let d = integers(10 + group as u64, ROWS * OUTER);
+        bind(&mut device, &mut program, y, &[f32::NAN; ROWS * OUTER]);
+        bind(&mut device, &mut program, d_y, &d);
+        upstream.push(d);
+    }
+    program.place_alone(&mut device).unwrap();
+    program.run(Segment::All, &mut device).unwrap();
+    let found = device.read::<f32>(&d_x).unwrap();
+    for (group, d) in upstream.iter().enumerate() {
+        let weight = &numbers[group * STRIDE..][..OUTER * INNER];
+        assert_eq!(found[group * len..][..len], product(d, weight, false, OUTER), "group {group}");
+    }
+}
