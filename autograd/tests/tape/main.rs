@@ -5,6 +5,7 @@ mod decoder;
 mod frozen;
 mod gradients;
 mod memory;
+mod norms;
 mod parts;
 mod reuse;
 mod storage;
