@@ -104,8 +104,8 @@ __device__ __forceinline__ void forward(const ForwardArgs& f) {
     if (f.n) {
         P::run(sums, rows, area, f.query_weight, e.width);
         __syncthreads();
+        // Read by others behind the barrier that follows the latents' loading.
         P::store(rows, sums);
-        __syncthreads();
     }
 
     // As many columns at a time as have room for their keys and values.
@@ -260,8 +260,8 @@ __device__ __forceinline__ void backward(const BackwardArgs& b) {
         __syncthreads();
         P::store(rows, sums);
         __syncthreads();
+        // A thread copies the next tile to the units that it has read here itself.
         through_norm<DP>(b, rows, row, count);
-        __syncthreads();
     }
 }
 

@@ -42,6 +42,9 @@ pub fn latent_block() -> Calls {
             recordings.push(Recording::new(case, Format::BF16, Layout::WHOLE)?);
         }
     }
+    // Four groups of latents, with the gradient of the queries too.
+    let case = Backward { shape: shape(1, 33, 4, 32, 64, Some(2)), queries: true };
+    recordings.push(Recording::new(&case, Format::BF16, Layout::WHOLE)?);
     // Every place of the last row in a tile, and every number of latents in a group.
     for seq in (1..=64).step_by(3).chain([65, 256]) {
         let shape = shape(1, seq, 4, 16, 1 + seq % 17, Some(3));
