@@ -3,7 +3,7 @@
 use ltm_tests::cases::linear_rms_norm::{Backward, Forward};
 use ltm_tests::{Case, Format, Kernels, Layout, TestGpu, run};
 
-use crate::TOLERANCE;
+use crate::{TOLERANCE, assert_fused_as_apart};
 
 /// Rows, features on the other side of the map, features of the norm: rows of one, ragged below
 /// and above a tile, several tiles, of each width of tile, its last unit and the one beyond, rows that
@@ -60,25 +60,9 @@ fn both_are_correct() {
     kernels.finish();
 }
 
-/// One launch does what two do, and nothing else.
 #[test]
 fn the_bits_are_those_of_two_steps() {
-    let mut gpu = TestGpu::open(1);
-    for (fused, apart) in cases(false).zip(cases(true)) {
-        for (fused, apart) in fused.iter().zip(&apart) {
-            for format in [Format::F32, Format::BF16] {
-                for layout in [Layout::WHOLE, Layout::SHIFTED] {
-                    let args = fused.args(format);
-                    let one = run(&**fused, &args, gpu.device(), layout).unwrap();
-                    let launches = gpu.take_launches().len();
-                    let two = run(&**apart, &args, gpu.device(), layout).unwrap();
-                    assert!(one == two, "{fused} in {format}");
-                    let most = gpu.take_launches().len();
-                    assert!(launches <= most, "{fused}: {launches} launches, {most} apart");
-                }
-            }
-        }
-    }
+    assert_fused_as_apart(cases(false).flatten().zip(cases(true).flatten()));
 }
 
 /// The narrowest tile that holds a row; two kernels where none does.

@@ -1,9 +1,9 @@
 //! Linear maps with the gated activation between them.
 
 use ltm_tests::cases::linear_swiglu::{Backward, Forward};
-use ltm_tests::{Case, Format, Layout, device, refuses, refuses_value, run, verify};
+use ltm_tests::{Case, Format, refuses, refuses_value, verify};
 
-use crate::row_shapes;
+use crate::{assert_same_bits, row_shapes};
 
 #[test]
 fn forward_is_correct() {
@@ -29,10 +29,7 @@ fn the_bits_are_those_of_two_steps() {
             ]
         };
         for (fused, apart) in pair(false).iter().zip(&pair(true)) {
-            let (args, mut device) = (fused.args(Format::F32), device(2));
-            let one = run(&**fused, &args, &mut device, Layout::GUARDED).unwrap();
-            let two = run(&**apart, &args, &mut device, Layout::GUARDED).unwrap();
-            assert!(one == two, "{fused}");
+            assert_same_bits(&**fused, &**apart);
         }
     }
 }

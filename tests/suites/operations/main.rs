@@ -25,6 +25,15 @@ mod trace;
 mod window_attention;
 mod window_attention_decode;
 
+use ltm_tests::{Case, Format, Layout, device, run};
+
+/// Two calls with the arguments of the first leave the same bits in all of them.
+fn assert_same_bits(one: &dyn Case, two: &dyn Case) {
+    let (args, mut device) = (one.args(Format::F32), device(2));
+    let mut bytes = |case: &dyn Case| run(case, &args, &mut device, Layout::GUARDED).unwrap();
+    assert!(bytes(one) == bytes(two), "{one}");
+}
+
 /// Row counts of the sweeps: one, fewer than a vector, and one more than a block of tasks.
 const ROWS: [usize; 4] = [1, 7, 65, 257];
 /// Row widths of the sweeps: none is a multiple of a vector register.
