@@ -112,7 +112,7 @@ fn products_do_no_operation_twice() {
 #[test]
 fn main_loops_of_products_have_no_bank_conflicts() {
     type Make = fn(usize) -> Box<dyn Case>;
-    let cases: [Make; 3] = [
+    let cases: [Make; 5] = [
         |inner| {
             let shape = linear::Shape { rows: 256, inner, outer: 256 };
             Box::new(linear::Forward { shape, residual: false })
@@ -124,6 +124,14 @@ fn main_loops_of_products_have_no_bank_conflicts() {
         |rows| {
             let shape = linear::Shape { rows, inner: 256, outer: 256 };
             Box::new(linear::BackwardWeight { shape })
+        },
+        |inner| {
+            let (rows, outer, residual, apart) = (64, 256, false, false);
+            Box::new(linear_rms_norm::Forward { rows, inner, outer, residual, apart })
+        },
+        |outer| {
+            let (rows, width, accumulate, apart) = (64, 512, false, false);
+            Box::new(linear_rms_norm::Backward { rows, width, outer, accumulate, apart })
         },
     ];
     for make in cases {

@@ -1,7 +1,8 @@
 //! Matrix products and the loss.
 
 use ltm_engine::ops::{
-    LinearBackwardInput, LinearBackwardWeight, LinearCrossEntropy, LinearForward,
+    GroupedLinearBackwardInput, GroupedLinearForward, Groups, LinearBackwardInput,
+    LinearBackwardWeight, LinearCrossEntropy, LinearForward,
 };
 
 use super::Setting;
@@ -36,6 +37,9 @@ pub(super) fn measure(cases: &mut Cases<'_>, setting: &Setting<'_>) -> Result<()
     maps().try_for_each(|map| forward(cases, map))?;
     maps().try_for_each(|map| backward_input(cases, map))?;
     maps().try_for_each(|map| backward_weight(cases, map))?;
+    if latents > 0 {
+        grouped(cases, &map("all latent kv", latents, d, 2 * d, false), model.layers)?;
+    }
     forward(cases, &map("one token", 1, d, 2 * f, false))?;
     loss(cases, setting, false)?;
     loss(cases, setting, true)
@@ -82,6 +86,32 @@ fn backward_input(cases: &mut Cases<'_>, map: &Map) -> Result<()> {
                 inner,
                 outer,
             })
+        }))
+    })
+}
+
+/// One map for each layer, all in one call. The weights of a model lie further apart.
+fn grouped(cases: &mut Cases<'_>, map: &Map, count: usize) -> Result<()> {
+    let Map { of, rows, inner, outer, .. } = *map;
+    let groups = Groups { count, weight_stride: outer * inner };
+    let (weights, flops) = (groups.weights_len(outer * inner), count as f64 * map.flops());
+    cases.measure("grouped_linear_forward", of, flops, |b| {
+        let (x, weight) = (b.stored(count * rows * inner)?, b.stored(weights)?);
+        let out = b.stored(count * rows * outer)?;
+        Ok(Box::new(move |device| {
+            let (x, weight, out) = (&x, &weight, &out);
+            let args = GroupedLinearForward { x, weight, out, groups, rows, inner, outer };
+            device.grouped_linear_forward(&args)
+        }))
+    })?;
+    cases.measure("grouped_linear_backward_input", of, flops, |b| {
+        let (d_out, weight) = (b.stored(count * rows * outer)?, b.stored(weights)?);
+        let d_x = b.stored(count * rows * inner)?;
+        Ok(Box::new(move |device| {
+            let (d_out, weight, d_x) = (&d_out, &weight, &d_x);
+            let args =
+                GroupedLinearBackwardInput { d_out, weight, d_x, groups, rows, inner, outer };
+            device.grouped_linear_backward_input(&args)
         }))
     })
 }
