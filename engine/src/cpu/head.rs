@@ -184,6 +184,6 @@ unsafe fn turn_with<V: Lanes, const BACK: bool>(
 pub fn rows_to_panels(rows: &[f32], length: usize, panels: &mut [f32]) {
     let size = WIDTH * length;
     for (rows, panel) in rows.chunks_exact(size).zip(panels.chunks_exact_mut(size)) {
-        transpose(rows, length, panel);
+        transpose(rows, length, (length, WIDTH), panel);
     }
 }

@@ -3,8 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use super::lanes::WIDTH;
 use super::parallel::Shared;
 use super::pool::for_each;
+use super::scratch::with_factor;
+use super::tile::transpose;
 
 /// Rows and columns of the block of the product that one task computes. Large enough that
 /// packing a panel costs a few percent of the arithmetic it serves, small enough that a
@@ -117,6 +120,49 @@ pub fn matmul(out: &Out<'_>, a: Mat<'_>, b: Mat<'_>, store: Store) {
         return;
     }
     let start = Instant::now();
+    if packs_slowly(&b) {
+        with_factor(transposed_len(&b), |memory| multiply(out, a, transposed(b, memory), store));
+    } else {
+        multiply(out, a, b, store);
+    }
+    let flops = 2 * out.rows as u64 * out.columns as u64 * a.columns as u64;
+    FLOPS.fetch_add(flops, Ordering::Relaxed);
+    NANOSECONDS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+}
+
+/// Whether columns lie apart by a multiple of 1 KiB. The library copies 48 of them side by side into
+/// its panels, and so many lines of the same few sets of a cache displace each other.
+fn packs_slowly(b: &Mat<'_>) -> bool {
+    const CONFLICT: usize = 1024 / size_of::<f32>();
+    let apart = b.row_stride == 1 && b.column_stride.is_multiple_of(CONFLICT);
+    apart && b.rows > 0 && b.rows.is_multiple_of(WIDTH)
+}
+
+/// Distance of the rows that [`transposed`] makes.
+fn transposed_stride(b: &Mat<'_>) -> usize {
+    b.columns.next_multiple_of(WIDTH) + WIDTH
+}
+
+fn transposed_len(b: &Mat<'_>) -> usize {
+    b.rows * transposed_stride(b)
+}
+
+/// The same matrix in `memory`, its rows contiguous. Their number is a multiple of sixteen.
+fn transposed<'m>(b: Mat<'_>, memory: &'m mut [f32]) -> Mat<'m> {
+    let (stride, whole) = (transposed_stride(&b), b.columns / WIDTH * WIDTH);
+    for column in (0..whole).step_by(WIDTH) {
+        let from = &b.data[column * b.column_stride..];
+        transpose(from, b.rows, (b.column_stride, stride), &mut memory[column..]);
+    }
+    for column in whole..b.columns {
+        let from = &b.data[column * b.column_stride..][..b.rows];
+        memory[column..].iter_mut().step_by(stride).zip(from).for_each(|(to, x)| *to = *x);
+    }
+    Mat::strided(memory, b.rows, b.columns, stride)
+}
+
+/// `out (+)= a b` by the library.
+fn multiply(out: &Out<'_>, a: Mat<'_>, b: Mat<'_>, store: Store) {
     // SAFETY: extent: the constructors of `Mat` and `Out` checked that every element of their
     // shapes lies in the slices, and the shapes agree. Aliasing: `Out` borrows its slice
     // mutably, tasks of `par_matmul` write disjoint blocks, and `a`, `b` are shared borrows.
@@ -144,9 +190,6 @@ pub fn matmul(out: &Out<'_>, a: Mat<'_>, b: Mat<'_>, store: Store) {
             gemm::Parallelism::None,
         );
     }
-    let flops = 2 * out.rows as u64 * out.columns as u64 * a.columns as u64;
-    FLOPS.fetch_add(flops, Ordering::Relaxed);
-    NANOSECONDS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
 }
 
 /// `out (+)= a b` on the calling thread, for rows of one task: with the bits of [`par_matmul`] for
@@ -204,7 +247,9 @@ mod tests {
     /// Small integers: sums are exact, so the comparison can be exact too.
     #[test]
     fn ragged_blocks_agree_with_the_triple_loop() {
-        for (m, n, k) in [(1, 1, 1), (300, 513, 7), (257, 40, 33), (5, 1025, 3)] {
+        // The last three have a factor that is transposed first.
+        let shapes = [(1, 1, 1), (300, 513, 7), (257, 40, 33), (5, 1025, 3)];
+        for (m, n, k) in shapes.into_iter().chain([(1, 3, 256), (33, 529, 512), (9, 48, 1024)]) {
             let (a, b, c) = (integers(m * k, 7), integers(n * k, 5), integers(m * n, 3));
             let mut out = vec![0.0; m * n];
             let target = Out::new(&mut out, m, n);

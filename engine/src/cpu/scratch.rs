@@ -1,6 +1,7 @@
 //! Work memory that survives from call to call: nothing is allocated in the steady state.
 
 use std::cell::RefCell;
+use std::thread::LocalKey;
 
 /// A cache line, which is also the widest vector: memory made of it starts at its boundary.
 #[derive(Clone, Copy)]
@@ -12,22 +13,34 @@ unsafe impl bytemuck::Zeroable for Line {}
 // SAFETY: 64 bytes at an alignment of 64 leave no padding, and any bits are f32.
 unsafe impl bytemuck::Pod for Line {}
 
+type Memory = RefCell<Vec<Line>>;
+
 thread_local! {
-    static LOCAL: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    static LOCAL: Memory = const { RefCell::new(Vec::new()) };
+    static FACTOR: Memory = const { RefCell::new(Vec::new()) };
 }
 
 /// Runs `f` with `len` numbers of memory of this thread, aligned to 64 bytes; contents are
 /// arbitrary.
 pub fn with_local<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
-    // Taken out for the time of the call: work that a thread steals while it waits inside
-    // finds an empty cell and brings its own memory, instead of sharing this.
-    let mut memory = LOCAL.with(|cell| std::mem::take(&mut *cell.borrow_mut()));
+    with(&LOCAL, len, f)
+}
+
+/// The same for a factor of a product, inside of [`with_local`] or not.
+pub fn with_factor<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    with(&FACTOR, len, f)
+}
+
+fn with<R>(place: &'static LocalKey<Memory>, len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    // Taken out for the time of the call: a call inside finds an empty cell and brings its own
+    // memory, instead of sharing this.
+    let mut memory = place.with(|cell| std::mem::take(&mut *cell.borrow_mut()));
     let lines = len.div_ceil(16);
     if memory.len() < lines {
         memory.resize(lines, Line([0.0; 16]));
     }
     let result = f(&mut bytemuck::cast_slice_mut(&mut memory[..lines])[..len]);
-    LOCAL.with(|cell| {
+    place.with(|cell| {
         let mut kept = cell.borrow_mut();
         if kept.len() < memory.len() {
             *kept = memory;

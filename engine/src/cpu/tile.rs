@@ -187,31 +187,46 @@ impl Job<'_> {
     }
 }
 
-/// Turns sixteen rows of length `depth` into a panel: `out[p * 16 + i] = rows[i * depth + p]`.
+/// Turns sixteen rows into sixteen columns: `out[p * to + i] = rows[i * from + p]` for `p < depth`, with
+/// `strides = (from, to)`. With `to = 16` the columns are a panel.
 ///
 /// # Panics
-/// If `depth` is no multiple of sixteen or a slice is not sixteen times as long.
-pub fn transpose(rows: &[f32], depth: usize, out: &mut [f32]) {
+/// If `depth` is no multiple of sixteen, or the rows or columns reach beyond a slice.
+pub fn transpose(rows: &[f32], depth: usize, strides: (usize, usize), out: &mut [f32]) {
+    let (from, to) = strides;
     assert!(depth.is_multiple_of(WIDTH));
-    assert!(rows.len() == depth * WIDTH && out.len() == depth * WIDTH);
-    // SAFETY: lengths checked above.
-    unsafe { transpose_rows(rows, depth, out) }
+    if depth > 0 {
+        assert!((WIDTH - 1) * from + depth <= rows.len() && depth <= from);
+        assert!((depth - 1) * to + WIDTH <= out.len() && WIDTH <= to);
+    }
+    // SAFETY: extents checked above.
+    unsafe { transpose_rows(rows, depth, strides, out) }
 }
 
 dispatch! {
-    unsafe fn transpose_rows(rows: &[f32], depth: usize, out: &mut [f32]) => transpose_with
+    unsafe fn transpose_rows(
+        rows: &[f32],
+        depth: usize,
+        strides: (usize, usize),
+        out: &mut [f32],
+    ) => transpose_with
 }
 
 /// # Safety
-/// Both slices hold `16 * depth` numbers, and the instructions of `V` exist.
+/// The slices hold what `depth` and the strides say, and the instructions of `V` exist.
 #[inline(always)]
-unsafe fn transpose_with<V: Lanes>(rows: &[f32], depth: usize, out: &mut [f32]) {
+unsafe fn transpose_with<V: Lanes>(
+    rows: &[f32],
+    depth: usize,
+    (from, to): (usize, usize),
+    out: &mut [f32],
+) {
     for p in (0..depth).step_by(WIDTH) {
         // SAFETY: the caller has the instructions.
         let mut square = [unsafe { V::splat(0.0) }; WIDTH];
         for (i, row) in square.iter_mut().enumerate() {
             // SAFETY: `p + 16 <= depth`, so every row has sixteen numbers from `p` on.
-            *row = unsafe { V::load(rows.as_ptr().add(i * depth + p)) };
+            *row = unsafe { V::load(rows.as_ptr().add(i * from + p)) };
         }
         // Four perfect shuffles of the 256 numbers turn their row index into the column.
         for _ in 0..WIDTH.ilog2() {
@@ -225,7 +240,7 @@ unsafe fn transpose_with<V: Lanes>(rows: &[f32], depth: usize, out: &mut [f32]) 
         }
         for (i, column) in square.into_iter().enumerate() {
             // SAFETY: `p + i < depth`.
-            unsafe { column.store(out.as_mut_ptr().add((p + i) * WIDTH)) }
+            unsafe { column.store(out.as_mut_ptr().add((p + i) * to)) }
         }
     }
 }
@@ -272,24 +287,27 @@ mod tests {
         }
     }
 
-    type Transpose = unsafe fn(&[f32], usize, &mut [f32]);
+    type Transpose = unsafe fn(&[f32], usize, (usize, usize), &mut [f32]);
 
     #[test]
-    fn a_panel_is_the_transpose() {
-        let depth = 48;
-        let rows: Vec<f32> = (0..depth * WIDTH).map(|i| i as f32).collect();
+    fn columns_are_rows_of_the_transpose() {
         let mut ways: Vec<Transpose> =
             vec![transpose_rows, transpose_with::<crate::cpu::lanes::Plain>];
         #[cfg(target_arch = "x86_64")]
         if crate::cpu::simd::level() >= crate::cpu::simd::Level::Avx2 {
             ways.push(transpose_with::<crate::cpu::lanes::Pair>);
         }
-        for way in ways {
-            let mut out = vec![0.0; rows.len()];
-            // SAFETY: the lengths fit, and this machine has the instructions.
-            unsafe { way(&rows, depth, &mut out) };
-            for (at, &x) in out.iter().enumerate() {
-                assert_eq!(x, rows[at % WIDTH * depth + at / WIDTH]);
+        let depth = 48;
+        for (from, to) in [(depth, WIDTH), (depth + 5, WIDTH + 3)] {
+            let rows: Vec<f32> = (0..from * WIDTH).map(|i| i as f32).collect();
+            for way in &ways {
+                let mut out = vec![-1.0; depth * to];
+                // SAFETY: the lengths fit, and this machine has the instructions.
+                unsafe { way(&rows, depth, (from, to), &mut out) };
+                for (at, &x) in out.iter().enumerate() {
+                    let (p, i) = (at / to, at % to);
+                    assert_eq!(x, if i < WIDTH { rows[i * from + p] } else { -1.0 }, "({p}, {i})");
+                }
             }
         }
     }
