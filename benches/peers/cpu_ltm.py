@@ -290,6 +290,14 @@ class Model:
         nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-1)
         return nll.view(targets.shape).sum(1), kl
 
+    def whole_trunk(self, p, x, *rest):
+        """`posterior_trunk` from the embeddings on."""
+        return self.posterior_trunk(p, *self.prefix(p, x), *rest)
+
+    def whole_loss(self, p, x, *rest):
+        """`posterior_loss` from the embeddings on."""
+        return self.posterior_loss(p, *self.prefix(p, x), *rest)
+
 
 # oneDNN's float32 matrix product as an operator of our own: torch.compile takes the built-in one only with
 # weights that are constants of the graph.
@@ -376,7 +384,7 @@ def cosine(frac):
 
 class Trainer:
     def __init__(self, cfg, weights, reading, compiled, loss="auto", chunk=128, seq=None, onednn=None,
-                 slow_lr=None):
+                 slow_lr=None, prefix="once"):
         self.cfg, self.w, self.reading = cfg, weights, reading
         self.collect = reading == "released"
         seq = seq or cfg.seq
@@ -386,7 +394,10 @@ class Trainer:
         self.model = Model(cfg, seq, bool(onednn))
         wrap = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
         m = self.model
-        self.f_prefix, self.f_trunk, self.f_loss = wrap(m.prefix), wrap(m.posterior_trunk), wrap(m.posterior_loss)
+        self.once = prefix == "once"
+        self.f_prefix = wrap(m.prefix)
+        self.f_trunk = wrap(m.posterior_trunk if self.once else m.whole_trunk)
+        self.f_loss = wrap(m.posterior_loss if self.once else m.whole_loss)
         self.head = ChunkedHead(chunk, wrap(softmax_rows_))
         self.iteration = 0
         self.slow_lr_override = slow_lr
@@ -420,23 +431,26 @@ class Trainer:
 
     # pieces
     def begin(self, tokens):
-        """Embedding and layer 0's self-attention, once for the batch; its backward waits for `finish`."""
+        """Embeddings, and where it is asked for layer 0's self-attention, once for the batch; their backward
+        waits for `finish`. `known` is what every step goes on from."""
         self.tokens = tokens
         self.x = self.p["tok"].detach()[tokens].requires_grad_()
-        self.out = self.f_prefix(self.p, self.x)
-        self.h0, self.q0 = (t.detach().requires_grad_() for t in self.out)
+        self.known = (self.x,)
+        if self.once:
+            self.out = self.f_prefix(self.p, self.x)
+            self.known = tuple(t.detach().requires_grad_() for t in self.out)
 
     def step_loss(self, mu, logvar, eps, targets, weights):
         """Backward of sum(nll) + sum(kl); into .grad of mu and logvar, and of the weights if asked."""
         if weights:
-            p, h, q = self.p, self.h0, self.q0
+            p, known = self.p, self.known
         else:
-            p, h, q = self.frozen, self.h0.detach(), self.q0.detach()
+            p, known = self.frozen, tuple(t.detach() for t in self.known)
         if self.loss == "graph":
-            nll, kl = self.f_loss(p, h, q, mu, logvar, eps, targets)
+            nll, kl = self.f_loss(p, *known, mu, logvar, eps, targets)
             (nll.sum() + kl.sum()).backward()
             return nll.detach(), kl.detach()
-        hidden, kl = self.f_trunk(p, h, q, mu, logvar, eps)
+        hidden, kl = self.f_trunk(p, *known, mu, logvar, eps)
         with torch.no_grad():
             emb = self.p["tok"].detach()
             if weights:
@@ -452,21 +466,22 @@ class Trainer:
         """Backward of the mean token cross-entropy at the inferred z into the weights."""
         scale = 1.0 / targets.numel()
         if self.loss == "graph":
-            nll, _ = self.f_loss(self.p, self.h0, self.q0, mu, logvar, eps, targets)
+            nll, _ = self.f_loss(self.p, *self.known, mu, logvar, eps, targets)
             loss = nll.sum() * scale
             loss.backward()
             return loss.detach()
-        hidden, _ = self.f_trunk(self.p, self.h0, self.q0, mu, logvar, eps)
+        hidden, _ = self.f_trunk(self.p, *self.known, mu, logvar, eps)
         with torch.no_grad():
             nll, dh = self.head(hidden.detach(), self.p["tok"].detach(), targets, self.p["tok"].grad, scale)
         hidden.backward(dh)
         return nll.sum() * scale
 
     def finish(self):
-        """Pass the gradients that reached the prefix back through it, once."""
-        torch.autograd.backward(self.out, (self.h0.grad, self.q0.grad))
+        """Pass the gradients that reached the prefix back through it, once, and to the embeddings."""
+        if self.once:
+            torch.autograd.backward(self.out, tuple(t.grad for t in self.known))
         self.p["tok"].grad.index_add_(0, self.tokens.flatten(), self.x.grad.flatten(0, 1))
-        self.out = self.x = self.h0 = self.q0 = None
+        self.out = self.x = self.known = None
 
     def gradient(self, tokens, targets, mu0, logvar0, eps, trace=None):
         """Fast loop and slow backward; leaves the gradient (not clipped) in .grad. Returns the slow loss."""
@@ -616,7 +631,8 @@ def check(args) -> int:
     for loss in ("graph", "split", "chunked"):
         for reading in ("released", "paper"):
             torch.compiler.reset()    # or the limit on recompilations would turn later cases eager
-            tr = Trainer(cfg, Weights(cfg).load(named), reading, compiled, loss, chunk=40, onednn=args.onednn)
+            tr = Trainer(cfg, Weights(cfg).load(named), reading, compiled, loss, chunk=40, onednn=args.onednn,
+                         prefix=args.prefix)
             tr.fast_peak = lambda: FAST["lr"]
             tag = f"{loss} {reading}"
             # one point
@@ -646,7 +662,7 @@ def check(args) -> int:
             lr = lambda it: 4e-4 * it / n["warmup"] if it < n["warmup"] else \
                 4e-5 + cosine((it - n["warmup"]) / (n["total"] - n["warmup"])) * (4e-4 - 4e-5)
             tr = Trainer(cfg, Weights(cfg).load(named), reading, compiled, loss, chunk=40, onednn=args.onednn,
-                         slow_lr=lr)
+                         slow_lr=lr, prefix=args.prefix)
             tr.fast_peak = lambda: FAST["lr"]
             rows = [tr.train_iteration(g[f"trace.in.{it}.tokens"].long(), g[f"trace.in.{it}.targets"].long(),
                                        *(g[f"trace.in.{it}.{k}"].float() for k in ("mu0", "logvar0", "eps")))
@@ -677,6 +693,8 @@ def main() -> int:
                         "else chunks), or always in chunks; auto: graph up to 4096 words, else split")
     a.add_argument("--chunk", type=int, default=128, help="tokens in a chunk of logits")
     a.add_argument("--onednn", type=int, choices=(0, 1), default=1, help="linear maps through oneDNN (1) or MKL (0), weight gradients aside")
+    a.add_argument("--prefix", choices=("once", "step"), default="once",
+                   help="what does not depend on z (layer 0's self-attention): once for a batch, or in every step")
     a.add_argument("--malloc", choices=("tuned", "default"), default="tuned")
     a.add_argument("--check", metavar="DIR", help="compare with micro.safetensors there, and stop")
     a.add_argument("--verbose", action="store_true")
@@ -696,7 +714,7 @@ def main() -> int:
         trainer = OracleTrainer(args.oracle, cfg, args.reading)
     else:
         trainer = Trainer(cfg, Weights(cfg).init(1), args.reading, args.variant == "compiled", args.loss, args.chunk,
-                          onednn=args.onednn)
+                          onednn=args.onednn, prefix=args.prefix)
     data = Data(args.data, cfg)
     seconds, loss = [], float("nan")
     begun = time.perf_counter()
