@@ -186,7 +186,7 @@ def main() -> int:
               "date": time.strftime("%Y-%m-%d", time.gmtime()), "commit": commit, "uncommitted_changes": changed,
               "versions": versions, "rounds": args.rounds,
               "iterations": {s: args.tiny_iterations if s == "tiny" else args.iterations for s in args.shapes},
-              "data": "shards" if args.data else "random tokens", "table": table, "runs": runs}
+              "data": "shards" if args.data else "random tokens", "arguments": {"peers": args.peer_args, "ltm": args.ltm_args}, "table": table, "runs": runs}
 
     gb = lambda x: "" if x is None else f"{x / 1e9:.2f}"
     times = lambda x: "" if x is None else f"{x:.2f}x"
@@ -194,7 +194,8 @@ def main() -> int:
              f"{result['cpu']}, {result['cores']} cores, {args.threads} threads. "
              f"{args.rounds} rounds, medians; {result['data']}; {result['date']}, commit {commit[:12] or 'unknown'}"
              f"{' with uncommitted changes' if changed else ''}. "
-             + ", ".join(f"{k} {v}" for k, v in versions.items() if v) + ".", "",
+             + ", ".join(f"{k} {v}" for k, v in versions.items() if v) + "."
+             + "".join(f" Arguments of {who}: `{what}`." for who, what in result["arguments"].items() if what), "",
              "Speed ratio: tokens/s of ltm over the peer's, above 1 is faster. Memory ratios: peak resident size of ltm "
              "over the peer's, below 1 is smaller; `whole` is the peer's whole life with compilation, `steady` its peak "
              "after warm-up, `net` that peak less what importing torch took. `Others` is the share of the machine that "
