@@ -8,11 +8,13 @@ use super::super::cublas::{Planned, ProductLibrary, Status};
 use super::double::Double;
 use super::with;
 use crate::gpu::cuda::{Cuda, CudaError, CudaOptions};
-use crate::gpu::{By, Gemm, Gpu, Product, ProductChoices, ProductShape};
-use crate::ops::{LinearBackwardInput, LinearForward, Ops};
+use crate::gpu::{By, Gemm, Gpu, Product, ProductChoices, ProductKind, ProductShape};
+use crate::ops::{
+    LinearBackwardInput, LinearForward, LinearSwigluBackward, LinearSwigluForward, Ops,
+};
 use crate::{Buffer, DType, Device, Error, Result};
 
-/// A library whose products take `milliseconds` and write nothing.
+/// A library whose products take `milliseconds` and are zero.
 #[derive(Clone)]
 struct Vendor {
     double: Double,
@@ -36,7 +38,11 @@ impl ProductLibrary for Vendor {
 }
 
 impl Planned for Vendor {
-    unsafe fn run(&self, _: &Product, _: u64, _: Handle) -> std::result::Result<(), Status> {
+    unsafe fn run(&self, product: &Product, _: u64, _: Handle) -> std::result::Result<(), Status> {
+        let ProductShape { kind, rows, inner, outer, storage, .. } = product.shape;
+        let columns = if kind == ProductKind::BackwardInput { inner } else { outer };
+        let zeros = vec![0; (rows * columns) as usize * storage.size()];
+        self.double.gpu.write(product.out, &zeros).unwrap();
         self.double.script().clock += self.milliseconds;
         *self.ran.lock().unwrap() += 1;
         if self.status == 0 { Ok(()) } else { Err(Status(self.status)) }
@@ -177,6 +183,27 @@ fn what_the_library_does_not_offer_is_computed_by_our_kernels() {
     s.x = s.gpu.alloc(DType::F32, 1024).unwrap();
     s.multiply().unwrap();
     assert_eq!((s.ran(), s.launched()), (1, 1));
+}
+
+#[test]
+fn the_activation_follows_a_library_by_itself() {
+    let (rows, inner, outer, width) = (32, 32, 32, 16);
+    for (gemm, ran, launched) in [(Gemm::Own, 0, 1), (Gemm::Cublas, 1, 1)] {
+        let mut s = Setting::new(None, 0.5);
+        s.choose(gemm, &ProductChoices::default());
+        let [weight, gate_up] = [0; 2].map(|_| s.gpu.alloc(DType::F32, 32 * 32).unwrap());
+        let (x, out) = (&s.x, &s.out.slice(0..rows * width).unwrap());
+        let forward =
+            LinearSwigluForward { x, weight: &weight, gate_up: &gate_up, out, rows, inner, width };
+        s.gpu.linear_swiglu_forward(&forward).unwrap();
+        assert_eq!((s.ran(), s.launched()), (ran, launched), "{gemm:?}");
+        let weight = &weight.slice(0..outer * width).unwrap();
+        let (d_out, gate_up, d_gate_up) = (&s.x, &gate_up, &s.out);
+        let backward =
+            LinearSwigluBackward { d_out, weight, gate_up, d_gate_up, rows, width, outer };
+        s.gpu.linear_swiglu_backward(&backward).unwrap();
+        assert_eq!((s.ran(), s.launched()), (2 * ran, 2 * launched), "{gemm:?}");
+    }
 }
 
 #[test]
