@@ -8,6 +8,7 @@ use ltm_engine::cpu::Cpu;
 use ltm_engine::ops::{LatentAttentionShape, WindowAttentionShape};
 use ltm_engine::{Buffer, DType, DeviceExt};
 
+use crate::leaves::{Bound, Leaf};
 use crate::{bind, normals};
 
 const BATCH: usize = 2;
@@ -19,13 +20,6 @@ const LATENTS: usize = 3;
 const VOCAB: usize = 11;
 const ROWS: usize = BATCH * SEQ;
 const SCALE: f32 = 0.3;
-
-/// A weight or an input, its gradient if it has one, and its numbers.
-struct Leaf {
-    value: Var,
-    gradient: Option<Var>,
-    numbers: Vec<f32>,
-}
 
 /// Records values in order and remembers their numbers.
 struct Recorder {
@@ -39,14 +33,9 @@ impl Recorder {
     fn weight(&mut self, len: usize, mean: f32, std: f32) -> Var {
         let seed = 100 + self.leaves.len() as u64;
         let numbers = normals(seed, len).into_iter().map(|x| mean + std * x).collect();
-        let (value, gradient) = match self.trained {
-            true => {
-                let (value, gradient) = self.tape.variable(len, GradientMode::Add);
-                (value, Some(gradient))
-            }
-            false => (self.tape.constant(DType::F32, len), None),
-        };
-        self.leaves.push(Leaf { value, gradient, numbers });
+        let leaf = Leaf::record(&mut self.tape, numbers, self.trained);
+        let value = leaf.value;
+        self.leaves.push(leaf);
         value
     }
 
@@ -68,16 +57,6 @@ impl Recorder {
         let gain = self.weight(WIDTH, 1.0, 0.2);
         self.tape.rms_norm(x, gain, 1e-5)
     }
-}
-
-/// A leaf as bound.
-pub struct Bound {
-    /// Its numbers at the start.
-    pub numbers: Vec<f32>,
-    /// Its memory.
-    pub value: Buffer,
-    /// Where its gradient goes.
-    pub gradient: Option<Buffer>,
 }
 
 /// The program with everything bound but the arena.
@@ -117,16 +96,7 @@ impl Decoder {
         }
         let nll = bind(device, &mut program, token_nll, &[f32::NAN; ROWS]);
         bind(device, &mut program, logsumexp, &[f32::NAN; ROWS]);
-        let leaves = leaves
-            .into_iter()
-            .map(|leaf| Bound {
-                value: bind(device, &mut program, leaf.value, &leaf.numbers),
-                gradient: leaf
-                    .gradient
-                    .map(|g| bind(device, &mut program, g, &vec![0.0; leaf.numbers.len()])),
-                numbers: leaf.numbers,
-            })
-            .collect();
+        let leaves = leaves.into_iter().map(|leaf| leaf.bind(device, &mut program)).collect();
         Self { program, leaves, token_nll: nll }
     }
 

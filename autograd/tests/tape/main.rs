@@ -4,6 +4,7 @@ mod bindings;
 mod decoder;
 mod frozen;
 mod gradients;
+mod leaves;
 mod memory;
 mod norms;
 mod parts;

@@ -2,25 +2,15 @@
 //! gradients are slopes.
 
 use ltm_autograd::ops::{FeedForwardArgs, LinearArgs};
-use ltm_autograd::{GradientMode, Segment, Tape, Var};
-use ltm_engine::{DType, DeviceExt};
+use ltm_autograd::{Segment, Tape, Var};
+use ltm_engine::DeviceExt;
 
+use crate::leaves::{Leaf, assert_slopes};
 use crate::{bind, device, normals};
 
 const ROWS: usize = 4;
 const WIDTH: usize = 6;
 const HIDDEN: usize = 5;
-
-/// Step along a direction of unit deviation, as for whole decoders.
-const STEP: f32 = 2e-3;
-const TOLERANCE: f64 = 5e-3;
-
-/// A value that the test binds.
-struct Leaf {
-    value: Var,
-    gradient: Option<Var>,
-    numbers: Vec<f32>,
-}
 
 #[derive(Default)]
 struct Recorder {
@@ -32,14 +22,9 @@ impl Recorder {
     fn leaf(&mut self, len: usize, (mean, deviation): (f32, f32), wanted: bool) -> Var {
         let seed = 50 + self.leaves.len() as u64;
         let numbers = normals(seed, len).into_iter().map(|x| mean + deviation * x).collect();
-        let (value, gradient) = match wanted {
-            true => {
-                let (value, gradient) = self.tape.variable(len, GradientMode::Add);
-                (value, Some(gradient))
-            }
-            false => (self.tape.constant(DType::F32, len), None),
-        };
-        self.leaves.push(Leaf { value, gradient, numbers });
+        let leaf = Leaf::record(&mut self.tape, numbers, wanted);
+        let value = leaf.value;
+        self.leaves.push(leaf);
         value
     }
 
@@ -74,37 +59,15 @@ impl Recorder {
         let d = normals(1, len);
         let out = bind(&mut device, &mut program, out, &vec![f32::NAN; len]);
         bind(&mut device, &mut program, seed, &d);
-        let mut wanted = Vec::new();
-        for Leaf { value, gradient, numbers } in leaves {
-            let value = bind(&mut device, &mut program, value, &numbers);
-            if let Some(gradient) = gradient {
-                let zeros = vec![0.0; numbers.len()];
-                let gradient = bind(&mut device, &mut program, gradient, &zeros);
-                wanted.push((value, gradient, numbers));
-            }
-        }
+        let leaves: Vec<_> =
+            leaves.into_iter().map(|leaf| leaf.bind(&mut device, &mut program)).collect();
         program.place_alone(&mut device).unwrap();
         program.run(Segment::All, &mut device).unwrap();
-        for (i, (value, gradient, numbers)) in wanted.iter().enumerate() {
-            let gradient = device.read::<f32>(gradient).unwrap();
-            let size = gradient.iter().map(|&g| (g as f64).powi(2)).sum::<f64>().sqrt();
-            assert!(size > 1e-3, "leaf {i} has a gradient");
-            let direction = normals(31 + i as u64, numbers.len());
-            let mut slope = 0.0;
-            for step in [STEP, -STEP] {
-                let moved: Vec<f32> =
-                    numbers.iter().zip(&direction).map(|(x, along)| x + step * along).collect();
-                device.upload(value, &moved).unwrap();
-                program.run(Segment::Forward, &mut device).unwrap();
-                let found = device.read::<f32>(&out).unwrap();
-                let loss: f64 = found.iter().zip(&d).map(|(x, d)| (x * d) as f64).sum();
-                slope += loss / (2.0 * step as f64);
-            }
-            device.upload(value, numbers).unwrap();
-            let claimed: f64 = gradient.iter().zip(&direction).map(|(g, d)| (g * d) as f64).sum();
-            let error = (slope - claimed).abs() / size;
-            assert!(error < TOLERANCE, "leaf {i}: slope {slope}, claimed {claimed}, norm {size}");
-        }
+        assert_slopes(&mut device, &leaves, |device| {
+            program.run(Segment::Forward, device).unwrap();
+            let found = device.read::<f32>(&out).unwrap();
+            found.iter().zip(&d).map(|(x, d)| (x * d) as f64).sum()
+        });
         program.operations().collect()
     }
 }
