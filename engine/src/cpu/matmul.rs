@@ -130,8 +130,8 @@ pub fn matmul(out: &Out<'_>, a: Mat<'_>, b: Mat<'_>, store: Store) {
     NANOSECONDS.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
 }
 
-/// Whether columns lie apart by a multiple of 1 KiB. The library copies 48 of them side by side into
-/// its panels, and so many lines of the same few sets of a cache displace each other.
+/// Whether columns lie apart by a multiple of 1 KiB. The library copies up to 64 of them side by side
+/// into its panels, and so many lines of the same few sets of a cache displace each other.
 fn packs_slowly(b: &Mat<'_>) -> bool {
     const CONFLICT: usize = 1024 / size_of::<f32>();
     let apart = b.row_stride == 1 && b.column_stride.is_multiple_of(CONFLICT);
